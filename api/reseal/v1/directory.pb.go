@@ -332,6 +332,156 @@ func (x *GetAccountsResponse) GetAccounts() []*AccountKeys {
 	return nil
 }
 
+type NamedCertificate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccountId     []byte                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	DeviceId      []byte                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamedCertificate) Reset() {
+	*x = NamedCertificate{}
+	mi := &file_reseal_v1_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamedCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamedCertificate) ProtoMessage() {}
+
+func (x *NamedCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamedCertificate.ProtoReflect.Descriptor instead.
+func (*NamedCertificate) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *NamedCertificate) GetAccountId() []byte {
+	if x != nil {
+		return x.AccountId
+	}
+	return nil
+}
+
+func (x *NamedCertificate) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
+func (x *NamedCertificate) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+type GetCertificatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 64.
+	Certificates  []*NamedCertificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCertificatesRequest) Reset() {
+	*x = GetCertificatesRequest{}
+	mi := &file_reseal_v1_directory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCertificatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCertificatesRequest) ProtoMessage() {}
+
+func (x *GetCertificatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_directory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCertificatesRequest.ProtoReflect.Descriptor instead.
+func (*GetCertificatesRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_directory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetCertificatesRequest) GetCertificates() []*NamedCertificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+type GetCertificatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those that are there.
+	Certificates  [][]byte `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCertificatesResponse) Reset() {
+	*x = GetCertificatesResponse{}
+	mi := &file_reseal_v1_directory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCertificatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCertificatesResponse) ProtoMessage() {}
+
+func (x *GetCertificatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_directory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCertificatesResponse.ProtoReflect.Descriptor instead.
+func (*GetCertificatesResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_directory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetCertificatesResponse) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
 var File_reseal_v1_directory_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_directory_proto_rawDesc = "" +
@@ -355,10 +505,20 @@ const file_reseal_v1_directory_proto_rawDesc = "" +
 	"\x12GetAccountsRequest\x123\n" +
 	"\baccounts\x18\x01 \x03(\v2\x17.reseal.v1.KnownAccountR\baccounts\"I\n" +
 	"\x13GetAccountsResponse\x122\n" +
-	"\baccounts\x18\x01 \x03(\v2\x16.reseal.v1.AccountKeysR\baccounts2\x9f\x01\n" +
+	"\baccounts\x18\x01 \x03(\v2\x16.reseal.v1.AccountKeysR\baccounts\"d\n" +
+	"\x10NamedCertificate\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\fR\taccountId\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\fR\bdeviceId\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"Y\n" +
+	"\x16GetCertificatesRequest\x12?\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x1b.reseal.v1.NamedCertificateR\fcertificates\"=\n" +
+	"\x17GetCertificatesResponse\x12\"\n" +
+	"\fcertificates\x18\x01 \x03(\fR\fcertificates2\xf9\x01\n" +
 	"\x10DirectoryService\x12=\n" +
 	"\x06Lookup\x12\x18.reseal.v1.LookupRequest\x1a\x19.reseal.v1.LookupResponse\x12L\n" +
-	"\vGetAccounts\x12\x1d.reseal.v1.GetAccountsRequest\x1a\x1e.reseal.v1.GetAccountsResponseB1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
+	"\vGetAccounts\x12\x1d.reseal.v1.GetAccountsRequest\x1a\x1e.reseal.v1.GetAccountsResponse\x12X\n" +
+	"\x0fGetCertificates\x12!.reseal.v1.GetCertificatesRequest\x1a\".reseal.v1.GetCertificatesResponseB1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
 
 var (
 	file_reseal_v1_directory_proto_rawDescOnce sync.Once
@@ -372,28 +532,34 @@ func file_reseal_v1_directory_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_directory_proto_rawDescData
 }
 
-var file_reseal_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_reseal_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_reseal_v1_directory_proto_goTypes = []any{
-	(*AccountKeys)(nil),         // 0: reseal.v1.AccountKeys
-	(*LookupRequest)(nil),       // 1: reseal.v1.LookupRequest
-	(*LookupResponse)(nil),      // 2: reseal.v1.LookupResponse
-	(*KnownAccount)(nil),        // 3: reseal.v1.KnownAccount
-	(*GetAccountsRequest)(nil),  // 4: reseal.v1.GetAccountsRequest
-	(*GetAccountsResponse)(nil), // 5: reseal.v1.GetAccountsResponse
+	(*AccountKeys)(nil),             // 0: reseal.v1.AccountKeys
+	(*LookupRequest)(nil),           // 1: reseal.v1.LookupRequest
+	(*LookupResponse)(nil),          // 2: reseal.v1.LookupResponse
+	(*KnownAccount)(nil),            // 3: reseal.v1.KnownAccount
+	(*GetAccountsRequest)(nil),      // 4: reseal.v1.GetAccountsRequest
+	(*GetAccountsResponse)(nil),     // 5: reseal.v1.GetAccountsResponse
+	(*NamedCertificate)(nil),        // 6: reseal.v1.NamedCertificate
+	(*GetCertificatesRequest)(nil),  // 7: reseal.v1.GetCertificatesRequest
+	(*GetCertificatesResponse)(nil), // 8: reseal.v1.GetCertificatesResponse
 }
 var file_reseal_v1_directory_proto_depIdxs = []int32{
 	0, // 0: reseal.v1.LookupResponse.account:type_name -> reseal.v1.AccountKeys
 	3, // 1: reseal.v1.GetAccountsRequest.accounts:type_name -> reseal.v1.KnownAccount
 	0, // 2: reseal.v1.GetAccountsResponse.accounts:type_name -> reseal.v1.AccountKeys
-	1, // 3: reseal.v1.DirectoryService.Lookup:input_type -> reseal.v1.LookupRequest
-	4, // 4: reseal.v1.DirectoryService.GetAccounts:input_type -> reseal.v1.GetAccountsRequest
-	2, // 5: reseal.v1.DirectoryService.Lookup:output_type -> reseal.v1.LookupResponse
-	5, // 6: reseal.v1.DirectoryService.GetAccounts:output_type -> reseal.v1.GetAccountsResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	6, // 3: reseal.v1.GetCertificatesRequest.certificates:type_name -> reseal.v1.NamedCertificate
+	1, // 4: reseal.v1.DirectoryService.Lookup:input_type -> reseal.v1.LookupRequest
+	4, // 5: reseal.v1.DirectoryService.GetAccounts:input_type -> reseal.v1.GetAccountsRequest
+	7, // 6: reseal.v1.DirectoryService.GetCertificates:input_type -> reseal.v1.GetCertificatesRequest
+	2, // 7: reseal.v1.DirectoryService.Lookup:output_type -> reseal.v1.LookupResponse
+	5, // 8: reseal.v1.DirectoryService.GetAccounts:output_type -> reseal.v1.GetAccountsResponse
+	8, // 9: reseal.v1.DirectoryService.GetCertificates:output_type -> reseal.v1.GetCertificatesResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_directory_proto_init() }
@@ -407,7 +573,7 @@ func file_reseal_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_directory_proto_rawDesc), len(file_reseal_v1_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

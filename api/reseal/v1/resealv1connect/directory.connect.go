@@ -29,6 +29,9 @@ const (
 	// DirectoryServiceGetAccountsProcedure is the procedure name of the DirectoryService's GetAccounts
 	// RPC.
 	DirectoryServiceGetAccountsProcedure = "/reseal.v1.DirectoryService/GetAccounts"
+	// DirectoryServiceGetCertificatesProcedure is the procedure name of the DirectoryService's
+	// GetCertificates RPC.
+	DirectoryServiceGetCertificatesProcedure = "/reseal.v1.DirectoryService/GetCertificates"
 )
 
 var (
@@ -46,6 +49,13 @@ var (
 			Procedure:  DirectoryServiceGetAccountsProcedure,
 		}
 	})
+	directoryServiceGetCertificatesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_directory_proto.Services().ByName("DirectoryService").Methods().ByName("GetCertificates"),
+			Procedure:  DirectoryServiceGetCertificatesProcedure,
+		}
+	})
 )
 
 // DirectoryServiceClient is a client for the reseal.v1.DirectoryService service.
@@ -54,6 +64,9 @@ type DirectoryServiceClient interface {
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
 	// GetAccounts brings the caller up to date on accounts it knows.
 	GetAccounts(context.Context, *v1.GetAccountsRequest) (*v1.GetAccountsResponse, error)
+	// GetCertificates hands out certificates that a wrap names and that a newer
+	// epoch has superseded.
+	GetCertificates(context.Context, *v1.GetCertificatesRequest) (*v1.GetCertificatesResponse, error)
 }
 
 // NewDirectoryServiceClient constructs a client for the reseal.v1.DirectoryService service.
@@ -68,6 +81,9 @@ type DirectoryServiceHandler interface {
 	Lookup(context.Context, *v1.LookupRequest) (*v1.LookupResponse, error)
 	// GetAccounts brings the caller up to date on accounts it knows.
 	GetAccounts(context.Context, *v1.GetAccountsRequest) (*v1.GetAccountsResponse, error)
+	// GetCertificates hands out certificates that a wrap names and that a newer
+	// epoch has superseded.
+	GetCertificates(context.Context, *v1.GetCertificatesRequest) (*v1.GetCertificatesResponse, error)
 }
 
 // RegisterDirectoryServiceHandler registers svc as the reseal.v1.DirectoryService implementation on
@@ -77,6 +93,7 @@ func RegisterDirectoryServiceHandler(server *connect.Server, svc DirectoryServic
 	server.Register(
 		connect.Method{Spec: directoryServiceLookupSpec(), Handler: adapter.lookup},
 		connect.Method{Spec: directoryServiceGetAccountsSpec(), Handler: adapter.getAccounts},
+		connect.Method{Spec: directoryServiceGetCertificatesSpec(), Handler: adapter.getCertificates},
 	)
 }
 
@@ -89,6 +106,10 @@ func (UnimplementedDirectoryServiceHandler) Lookup(context.Context, *v1.LookupRe
 
 func (UnimplementedDirectoryServiceHandler) GetAccounts(context.Context, *v1.GetAccountsRequest) (*v1.GetAccountsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.DirectoryService.GetAccounts is not implemented")
+}
+
+func (UnimplementedDirectoryServiceHandler) GetCertificates(context.Context, *v1.GetCertificatesRequest) (*v1.GetCertificatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.DirectoryService.GetCertificates is not implemented")
 }
 
 type directoryServiceClient struct {
@@ -106,6 +127,14 @@ func (c *directoryServiceClient) Lookup(ctx context.Context, req *v1.LookupReque
 func (c *directoryServiceClient) GetAccounts(ctx context.Context, req *v1.GetAccountsRequest) (*v1.GetAccountsResponse, error) {
 	var res v1.GetAccountsResponse
 	if err := c.client.CallUnary(ctx, directoryServiceGetAccountsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *directoryServiceClient) GetCertificates(ctx context.Context, req *v1.GetCertificatesRequest) (*v1.GetCertificatesResponse, error) {
+	var res v1.GetCertificatesResponse
+	if err := c.client.CallUnary(ctx, directoryServiceGetCertificatesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -131,6 +160,18 @@ func (h directoryServiceHandler) getAccounts(ctx context.Context, _ connect.Spec
 		return err
 	}
 	res, err := h.svc.GetAccounts(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h directoryServiceHandler) getCertificates(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetCertificatesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetCertificates(ctx, &req)
 	if err != nil {
 		return err
 	}
