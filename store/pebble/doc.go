@@ -1,0 +1,51 @@
+// Package pebble keeps records in one data folder on this machine, with the
+// Pebble engine (github.com/cockroachdb/pebble). It is the default engine.
+//
+// # Life of a commit
+//
+// Commit validates the batch and hands it to the one committer goroutine. That
+// takes everything that waits, without a timer, and for each batch in turn
+// judges its conditions against the database plus what the batches before it
+// in this group will leave. What holds is added to one Pebble batch; that is
+// written and synced once; then all of the group are answered, the refused as
+// well, since a refusal may rest on a write of the same group. Meanwhile the
+// next group gathers. So one sync pays for as many commits as are waiting.
+//
+// # Crash argument
+//
+// Only the committer writes rows. A crash before the sync of a group leaves a
+// prefix of the write-ahead log: each Pebble batch is one record in it with a
+// checksum, so the group is there as a whole or not at all, and nobody was
+// answered. A crash after the sync leaves the group, whether answered or not; a
+// caller without answer has an unknown outcome. Row, expiry index and revision
+// floor change in the same Pebble batch and cannot come apart. Recovery is the
+// normal start: Pebble replays its log.
+//
+// Pebble shows a batch to readers before its sync has ended. A reader that acted
+// on that could see it undone by a loss of power, so a read that touches
+// something of the group in flight waits for that group before it answers.
+//
+// # Layout
+//
+//	'r' ‖ partition ‖ key                row: kind, revision, expiry, [token], value
+//	'x' ‖ expiry, 8 bytes ‖ partition ‖ key   expiry index, empty
+//	'm' ‖ name                           format, kinds of the schema, revision floor
+//
+// The partition stands with each 0x00 as 0x00 0xff and ended by 0x00 0x01, so
+// that none is a prefix of another and order is bytewise; the key stands last
+// and raw. Integers are big-endian. A sweep in the background deletes rows a
+// while after their expiry, a few at a time, through the committer. The
+// revision floor is the highest revision of any decided record swept so far;
+// records that come anew start above it, so that no revision is ever used twice.
+//
+// # When the disk does not do its part
+//
+// Before each group the free space is asked for. Below [Options].MinFree
+// commits end in [store.ErrFull] without effect, and reads go on: Pebble itself
+// cannot survive a log that it fails to write, so it is kept from meeting that.
+// If a write or sync fails all the same, or Pebble calls for its end in any other
+// way, the store stops: waiting commits are unknown, later calls get
+// [store.ErrFailed], [Store.Failed] is closed, and the process should end. What
+// a file system holds after a failed sync cannot be known from inside; the
+// next start reads what is there. Damaged files are [store.ErrDamaged].
+package pebble

@@ -1,0 +1,65 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/reseal/reseal/store"
+)
+
+// First bytes of the three kinds of Pebble keys.
+const (
+	rowSpace   = 'r'
+	indexSpace = 'x'
+	metaSpace  = 'm'
+)
+
+// partitionEnd closes a partition's name. In the name 0x00 is always followed by
+// 0xff, so the name of one partition never begins another's.
+const partitionEnd = "\x00\x01"
+
+var escapeZero = strings.NewReplacer("\x00", "\x00\xff")
+
+// rowPrefix is what the Pebble keys of all rows of p start with.
+func rowPrefix(p store.Partition) []byte {
+	b := make([]byte, 0, 1+len(p)+len(partitionEnd)+32)
+	b = append(b, rowSpace)
+	if strings.IndexByte(string(p), 0) < 0 {
+		b = append(b, p...)
+	} else {
+		b = append(b, escapeZero.Replace(string(p))...)
+	}
+	return append(b, partitionEnd...)
+}
+
+func rowKey(p store.Partition, k store.Key) []byte { return append(rowPrefix(p), k...) }
+
+// rowBounds are the Pebble keys of from (inclusive) and to (exclusive) in p.
+func rowBounds(p store.Partition, from, to store.Key) (lower, upper []byte) {
+	lower = rowKey(p, from)
+	if to != "" {
+		return lower, rowKey(p, to)
+	}
+	upper = rowPrefix(p)
+	upper[len(upper)-1]++
+	return lower, upper
+}
+
+// indexKey is the place of a row in the expiry index.
+func indexKey(expires int64, row []byte) []byte {
+	b := make([]byte, 0, 8+len(row))
+	b = append(b, indexSpace)
+	b = binary.BigEndian.AppendUint64(b, uint64(expires))
+	return append(b, row[1:]...)
+}
+
+// indexed is the inverse of indexKey.
+func indexed(b []byte) (expires int64, row []byte, ok bool) {
+	if len(b) < 9 || b[0] != indexSpace {
+		return 0, nil, false
+	}
+	row = append([]byte{rowSpace}, b[9:]...)
+	return int64(binary.BigEndian.Uint64(b[1:9])), row, true
+}
+
+func metaKey(name string) []byte { return append([]byte{metaSpace}, name...) }

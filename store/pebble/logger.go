@@ -1,0 +1,65 @@
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// logger takes what Pebble says. Its chatter is dropped: it would name keys,
+// and so accounts, in logs that are kept.
+type logger struct {
+	slog *slog.Logger
+	fail func(error)
+}
+
+func (l *logger) Infof(string, ...any) {}
+
+func (l *logger) Errorf(format string, args ...any) {
+	l.slog.Error("store: engine reports an error", "detail", fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return: Pebble's state is undefined behind it. Ending only
+// this goroutine keeps the process alive to answer its callers, and since the
+// store is marked failed before, nothing touches Pebble again.
+func (l *logger) Fatalf(format string, args ...any) {
+	cause := error(fatal{text: fmt.Sprintf(format, args...)})
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			cause = fatal{cause.Error(), err}
+		}
+	}
+	l.fail(cause)
+	runtime.Goexit()
+}
+
+// fatal is what Pebble said at its end and the error it was about, so that a
+// full disk can still be told from others.
+type fatal struct {
+	text  string
+	cause error
+}
+
+func (f fatal) Error() string { return f.text }
+func (f fatal) Unwrap() error { return f.cause }
+
+// events keeps Pebble's default for corruption, which is Fatalf, from ending
+// the goroutine of a reader: the read itself returns the error as well.
+func (l *logger) events() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			l.slog.Error("store: background write failed, will be tried again", "err", err)
+		},
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			l.slog.Error("store: damaged file", "file", info.Path)
+		},
+		DiskSlow: func(info pebble.DiskSlowInfo) {
+			l.slog.Warn("store: disk is slow", "operation", info.OpType.String(), "for", info.Duration)
+		},
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			l.slog.Warn("store: writes wait for the disk", "reason", info.Reason)
+		},
+	}
+}

@@ -1,0 +1,178 @@
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reseal/reseal/store"
+)
+
+// Options of a store; the zero value is right for a server.
+type Options struct {
+	// Clock decides what has expired; default time.Now. It may be called from
+	// many goroutines.
+	Clock func() time.Time
+	// Logger gets the engine's warnings and errors; default none.
+	Logger *slog.Logger
+	// FS is where the folder lies; default the operating system. Tests crash it.
+	FS vfs.FS
+	// MinFree is how many bytes must be free on the disk for a commit; default
+	// 256 MiB, enough for what Pebble writes in the background with the
+	// sizes used here. Sweeps, which free space, go on down to half of it. A
+	// file system that cannot tell its free space is not checked.
+	MinFree uint64
+	// SweepEvery is the pause between two sweeps of expired rows; default one
+	// minute. A negative one means that only [Store.Sweep] sweeps.
+	SweepEvery time.Duration
+	// Cache is how many bytes of files to keep in memory; default 16 MiB.
+	Cache int64
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.MinFree == 0 {
+		o.MinFree = 256 << 20
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = time.Minute
+	}
+	if o.Cache == 0 {
+		o.Cache = 16 << 20
+	}
+	return o
+}
+
+// Store is an open data folder. Safe for concurrent use.
+type Store struct {
+	schema  store.Schema
+	options Options
+	folder  string
+	db      *pebble.DB
+
+	queue    chan *commit
+	inflight atomic.Pointer[group] // written, maybe not yet synced
+	examined atomic.Uint64
+	floor    uint64 // owned by the committer; see the package documentation
+
+	failOnce sync.Once
+	failed   chan struct{}
+	failure  atomic.Pointer[error]
+
+	// life is held for reading by everybody who uses db or sends to queue,
+	// and for writing by Close, which so waits for them.
+	life    sync.RWMutex
+	closed  bool
+	closing chan struct{}
+	running sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the data folder, and makes it if there is none, for the keys of
+// schema. One process at a time may have it open: others get [store.ErrBusy].
+// [store.ErrDamaged] says that files are missing or not what was written. A
+// schema that gives a key another kind than before is [store.ErrKind].
+func Open(folder string, schema store.Schema, o Options) (*Store, error) {
+	if err := schema.Check(); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		schema:  schema,
+		options: o.withDefaults(),
+		folder:  folder,
+		queue:   make(chan *commit, maxWaiting),
+		failed:  make(chan struct{}),
+		closing: make(chan struct{}),
+	}
+	if err := s.openFolder(); err != nil {
+		return nil, err
+	}
+	s.running.Go(s.commitLoop)
+	if s.options.SweepEvery > 0 {
+		s.running.Go(s.sweepLoop)
+	}
+	return s, nil
+}
+
+// Failed is closed when the store has stopped itself after a disk error. The
+// process should then say so and end; nothing acknowledged is lost.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Examined counts the rows, also deleted ones, that reads have passed so far.
+func (s *Store) Examined() uint64 { return s.examined.Load() }
+
+// Close waits for running calls, answers every commit that was handed over, and
+// releases the folder. After a failure it returns [store.ErrFailed] and leaves
+// the folder locked until the process ends, since Pebble cannot be trusted to
+// close any more.
+func (s *Store) Close() error {
+	s.life.Lock()
+	if s.closed {
+		s.life.Unlock()
+		return store.ErrClosed
+	}
+	s.closed = true
+	close(s.closing)
+	close(s.queue)
+	s.life.Unlock()
+
+	stopped := make(chan struct{})
+	go func() { s.running.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-s.failed: // the committer may hang inside Pebble for ever
+	}
+	if err := s.failedErr(); err != nil {
+		return err
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("store: closing %s: %w", s.folder, err)
+	}
+	return nil
+}
+
+// fail stops the store. What is in flight is unknown from here on.
+func (s *Store) fail(cause error) {
+	s.failOnce.Do(func() {
+		err := fmt.Errorf("%w: start the server anew; cause: %w", store.ErrFailed, cause)
+		s.failure.Store(&err)
+		s.options.Logger.Error("store: stopped", "cause", cause)
+		close(s.failed)
+	})
+}
+
+func (s *Store) failedErr() error {
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// enter begins a use of the store; without error, leave ends it.
+func (s *Store) enter() error {
+	s.life.RLock()
+	err := s.failedErr()
+	if s.closed {
+		err = store.ErrClosed
+	}
+	if err != nil {
+		s.life.RUnlock()
+	}
+	return err
+}
+
+func (s *Store) leave() { s.life.RUnlock() }
