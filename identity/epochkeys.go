@@ -1,0 +1,222 @@
+package identity
+
+import (
+	"crypto/ecdh"
+	"crypto/hpke"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"io"
+)
+
+// Sizes of the epoch KEM in bytes: ML-KEM-768 and X25519 together, which HPKE
+// calls MLKEM768-X25519 (0x647a) and others X-Wing.
+const (
+	EpochPublicSize = 1216
+	EncSize         = 1120
+)
+
+// EpochPublic is the public half of an epoch key: 1184 bytes of ML-KEM-768 and
+// 32 bytes of X25519.
+type EpochPublic [EpochPublicSize]byte
+
+// EpochAuthPublic is an X25519 public key (XA), 32 bytes.
+type EpochAuthPublic [32]byte
+
+// EpochKey is the private half of an epoch key (EK), kept as its 32-byte seed.
+// Content keys are wrapped to its public half.
+type EpochKey struct {
+	redacted
+	seed [SeedSize]byte
+	priv hpke.PrivateKey
+}
+
+// EpochAuthKey is the private half of an epoch auth key (XA). It is never the
+// KEM's own X25519 half: that one decapsulates for anybody who asks.
+type EpochAuthKey struct {
+	redacted
+	priv *ecdh.PrivateKey
+}
+
+// NewEpochKey makes an epoch key from 32 bytes of rand.
+func NewEpochKey(rand io.Reader) (EpochKey, error) {
+	seed, err := newSeed(rand)
+	if err != nil {
+		return EpochKey{}, err
+	}
+	return EpochKeyFromSeed(seed[:])
+}
+
+// EpochKeyFromSeed is the epoch key of a 32-byte seed; ErrKey for any other
+// length. The seed is the X-Wing decapsulation key itself; HPKE's DeriveKeyPair
+// is not used, because implementations differ in it.
+func EpochKeyFromSeed(seed []byte) (EpochKey, error) {
+	if len(seed) != SeedSize {
+		return EpochKey{}, ErrKey
+	}
+	priv, err := hpke.MLKEM768X25519().NewPrivateKey(seed)
+	if err != nil {
+		return EpochKey{}, ErrKey
+	}
+	return EpochKey{seed: [SeedSize]byte(seed), priv: priv}, nil
+}
+
+// Seed is a copy of the 32-byte seed.
+func (k EpochKey) Seed() []byte { return append([]byte(nil), k.seed[:]...) }
+
+// Public is the public half.
+func (k EpochKey) Public() EpochPublic { return EpochPublic(k.priv.PublicKey().Bytes()) }
+
+// HPKE is the key as crypto/hpke takes it. Safe for concurrent use.
+func (k EpochKey) HPKE() hpke.PrivateKey { return k.priv }
+
+// HPKE is the key as crypto/hpke takes it. ErrKey when the ML-KEM half is no
+// encapsulation key (FIPS 203, 7.2) or the X25519 half is not canonical. One of
+// low order is found by the first encapsulation, which fails, or by Check.
+func (p EpochPublic) HPKE() (hpke.PublicKey, error) {
+	if !canonicalX25519([32]byte(p[EpochPublicSize-32:])) {
+		return nil, ErrKey
+	}
+	pub, err := hpke.MLKEM768X25519().NewPublicKey(p[:])
+	if err != nil {
+		return nil, ErrKey
+	}
+	return pub, nil
+}
+
+// Check returns ErrKey for a key that HPKE refuses or whose X25519 half is of
+// low order.
+func (p EpochPublic) Check() error {
+	if _, err := p.HPKE(); err != nil {
+		return err
+	}
+	return checkX25519([32]byte(p[EpochPublicSize-32:]))
+}
+
+// NewEpochAuthKey makes an epoch auth key from 32 bytes of rand.
+func NewEpochAuthKey(rand io.Reader) (EpochAuthKey, error) {
+	seed, err := newSeed(rand)
+	if err != nil {
+		return EpochAuthKey{}, err
+	}
+	return EpochAuthKeyFromSeed(seed[:])
+}
+
+// EpochAuthKeyFromSeed is the X25519 key of 32 bytes, which are clamped where
+// they are used (RFC 7748, 5); ErrKey for any other length.
+func EpochAuthKeyFromSeed(seed []byte) (EpochAuthKey, error) {
+	priv, err := ecdh.X25519().NewPrivateKey(seed)
+	if err != nil {
+		return EpochAuthKey{}, ErrKey
+	}
+	return EpochAuthKey{priv: priv}, nil
+}
+
+// Seed is a copy of the 32 bytes that the key was made from.
+func (k EpochAuthKey) Seed() []byte { return k.priv.Bytes() }
+
+// Public is the public half.
+func (k EpochAuthKey) Public() EpochAuthPublic { return EpochAuthPublic(k.priv.PublicKey().Bytes()) }
+
+// DH is X25519 of k and p: 32 bytes that only the two key holders can compute.
+// ErrKey when p is of low order or not canonical, so the result is never zero.
+func (k EpochAuthKey) DH(p EpochAuthPublic) ([32]byte, error) {
+	if !canonicalX25519(p) {
+		return [32]byte{}, ErrKey
+	}
+	pub, err := ecdh.X25519().NewPublicKey(p[:])
+	if err != nil {
+		return [32]byte{}, ErrKey
+	}
+	z, err := k.priv.ECDH(pub) // refuses the all-zero result
+	if err != nil {
+		return [32]byte{}, ErrKey
+	}
+	return [32]byte(z), nil
+}
+
+// Check returns ErrKey for a key of low order or one that is not canonically
+// encoded.
+func (p EpochAuthPublic) Check() error { return checkX25519(p) }
+
+// fieldPrime is 2^255-19, little-endian.
+var fieldPrime = [32]byte{
+	0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+}
+
+// canonicalX25519 reports whether u is below 2^255-19. X25519 itself reduces,
+// so that one point had several encodings.
+func canonicalX25519(u [32]byte) bool {
+	for i := len(u) - 1; i >= 0; i-- {
+		if u[i] != fieldPrime[i] {
+			return u[i] < fieldPrime[i]
+		}
+	}
+	return false
+}
+
+// checkX25519 multiplies u by a fixed scalar: the scalar is a multiple of the
+// cofactor and of no prime order, so the product is zero for exactly the
+// points of low order. Its input is public.
+func checkX25519(u [32]byte) error {
+	probe, err := EpochAuthKeyFromSeed(make([]byte, SeedSize))
+	if err != nil {
+		panic("identity: internal error: " + err.Error())
+	}
+	_, err = probe.DH(u)
+	return err
+}
+
+// possession labels both the HPKE info and the export of a challenge.
+const possession = "reseal/1 epoch possession"
+
+// Proof is the answer to a possession challenge, 32 bytes.
+type Proof [32]byte
+
+// Equal compares in constant time.
+func (p Proof) Equal(q Proof) bool { return subtle.ConstantTimeCompare(p[:], q[:]) == 1 }
+
+// Challenge makes a challenge that only the holder of pub's private half can
+// answer, for the certificate with this hash: enc is sent, proof is kept and
+// compared with Proof.Equal. ErrPossession when pub is unusable. crypto/hpke
+// draws the encapsulation from the system's randomness.
+func Challenge(pub EpochPublic, cert CertHash) (enc [EncSize]byte, proof Proof, err error) {
+	p, err := pub.HPKE()
+	if err != nil {
+		return enc, proof, ErrPossession
+	}
+	b, s, err := hpke.NewSender(p, hpke.HKDFSHA256(), hpke.ExportOnly(), SignedInput("epoch possession", cert[:]))
+	if err != nil {
+		return enc, proof, ErrPossession
+	}
+	out, err := s.Export(possession, len(proof))
+	if err != nil {
+		return enc, proof, ErrPossession
+	}
+	return [EncSize]byte(b), Proof(out), nil
+}
+
+// Answer answers a challenge for the certificate with this hash, which the
+// device knows to be its own. A wrap's enc answered here gives away nothing:
+// info and export context differ (spec/identity.md, "Possession").
+func Answer(k EpochKey, enc [EncSize]byte, cert CertHash) (Proof, error) {
+	r, err := hpke.NewRecipient(enc[:], k.priv, hpke.HKDFSHA256(), hpke.ExportOnly(), SignedInput("epoch possession", cert[:]))
+	if err != nil {
+		return Proof{}, ErrPossession
+	}
+	out, err := r.Export(possession, len(Proof{}))
+	if err != nil {
+		return Proof{}, ErrPossession
+	}
+	return Proof(out), nil
+}
+
+// String is "ek:" and 64 hexadecimal digits of the key's SHA-256.
+func (p EpochPublic) String() string {
+	h := sha256.Sum256(p[:])
+	return "ek:" + hex.EncodeToString(h[:])
+}
+
+// String is "xa:" and 64 hexadecimal digits.
+func (p EpochAuthPublic) String() string { return "xa:" + hex.EncodeToString(p[:]) }
