@@ -1,0 +1,32 @@
+// Package records is the layout of the server's store: partitions, keys, and
+// the encoding of every value, in one place. It is the whole of what a server
+// keeps about anybody outside of blobs; TestFields dumps a populated store and
+// fails on anything else.
+//
+//	partition            key                            kind     value
+//	H/handle             id                             decided  account id
+//	A/account            pw                             decided  [Password]
+//	                     list                           decided  newest signed device list
+//	                     lists/version                  once     signed device list of that version
+//	                     share/row                      decided  [Shares]
+//	                     book                           decided  [BookHead]
+//	                     part/version/n                 once     sealed part of the book
+//	                     sess/hash                      decided  [Session]
+//	                     cert/device/epoch              once     signed epoch certificate
+//	                     block/account                  decided  [Block]
+//	T/account/day        m/message                      once     [Message]: header, inline body, first wraps
+//	                     s/message                      once     [Message]: the sender's and its holders' copy
+//	                     w/message/device/maker/epoch   once     wrap that came later
+//	                     e/message                      decided  end record
+//	                     c/message/device/what          once     receipt
+//	                     l/message                      decided  [Claim]
+//	                     r/request                      once     signed retry request
+//	                     q/device/ms+random             once     [Entry]: hint of what is new for a device
+//
+// The day of a T partition is the message's (the first four bytes of its id),
+// and for queue entries and retry requests the day of their making. All T
+// records expire. Values are TLS presentation language (RFC 8446, section 3)
+// behind one version byte; a parser refuses every other version, every other
+// length and trailing bytes with [ErrDamaged], which names a fault of the store
+// and not of a caller.
+package records

@@ -1,0 +1,142 @@
+package records
+
+import (
+	"encoding/binary"
+
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/store"
+)
+
+// Schema is the kind of every key above.
+var Schema = store.Schema{
+	{Prefix: "id", Kind: store.Decided},
+	{Prefix: "pw", Kind: store.Decided},
+	{Prefix: "list", Kind: store.Decided},
+	{Prefix: "lists/", Kind: store.Once},
+	{Prefix: "share/", Kind: store.Decided},
+	{Prefix: "book", Kind: store.Decided},
+	{Prefix: "part/", Kind: store.Once},
+	{Prefix: "sess/", Kind: store.Decided},
+	{Prefix: "cert/", Kind: store.Once},
+	{Prefix: "block/", Kind: store.Decided},
+	{Prefix: "m/", Kind: store.Once},
+	{Prefix: "s/", Kind: store.Once},
+	{Prefix: "w/", Kind: store.Once},
+	{Prefix: "e/", Kind: store.Decided},
+	{Prefix: "c/", Kind: store.Once},
+	{Prefix: "l/", Kind: store.Decided},
+	{Prefix: "r/", Kind: store.Once},
+	{Prefix: "q/", Kind: store.Once},
+}
+
+// The keys with one record to a partition, and the prefixes of the others.
+const (
+	HandleID = store.Key("id")
+	Pw       = store.Key("pw")
+	List     = store.Key("list")
+	Book     = store.Key("book")
+
+	Lists     = store.Key("lists/")
+	SharesAll = store.Key("share/")
+	Parts     = store.Key("part/")
+	Sess      = store.Key("sess/")
+	Certs     = store.Key("cert/")
+	Blocks    = store.Key("block/")
+	Messages  = store.Key("m/")
+	Copies    = store.Key("s/")
+	Wraps     = store.Key("w/")
+	Ends      = store.Key("e/")
+	Receipts  = store.Key("c/")
+	Claims    = store.Key("l/")
+	Requests  = store.Key("r/")
+	Queue     = store.Key("q/")
+)
+
+func be8(n uint64) store.Key { return store.Key(binary.BigEndian.AppendUint64(nil, n)) }
+
+// HandlePartition holds what a handle names.
+func HandlePartition(handle string) store.Partition { return store.Partition("H/" + handle) }
+
+// AccountPartition holds an account's own records.
+func AccountPartition(a identity.AccountID) store.Partition {
+	return store.Partition("A/" + string(a[:]))
+}
+
+// DayPartition holds an account's messages of one day.
+func DayPartition(a identity.AccountID, day uint32) store.Partition {
+	return store.Partition(binary.BigEndian.AppendUint32([]byte("T/"+string(a[:])+"/"), day))
+}
+
+// MessagePartition is the day partition of an account that a message lies in.
+func MessagePartition(a identity.AccountID, id message.ID) store.Partition {
+	return DayPartition(a, id.Day())
+}
+
+// ListKey is a past version of the device list.
+func ListKey(version uint64) store.Key { return Lists + be8(version) }
+
+// ShareKey is the server's share of a section.
+func ShareKey(row [32]byte) store.Key { return SharesAll + store.Key(row[:]) }
+
+// SessionKey is a session, by the hash of its token.
+func SessionKey(hash [32]byte) store.Key { return Sess + store.Key(hash[:]) }
+
+// PartKey is one part of one version of the book.
+func PartKey(version uint64, n int) store.Key { return Parts + be8(version) + "/" + be8(uint64(n))[6:] }
+
+// CertKey is a device's certificate of one epoch; CertsOf is their prefix.
+func CertKey(d identity.DeviceID, epoch uint64) store.Key { return CertsOf(d) + be8(epoch) }
+
+// CertsOf is the prefix of a device's certificates, in the order of epochs.
+func CertsOf(d identity.DeviceID) store.Key { return Certs + store.Key(d[:]) + "/" }
+
+// BlockKey is the account's choice about another account.
+func BlockKey(a identity.AccountID) store.Key { return Blocks + store.Key(a[:]) }
+
+// MessageKey is a pending message of the recipient.
+func MessageKey(id message.ID) store.Key { return Messages + store.Key(id[:]) }
+
+// CopyKey is the sender's copy of a message.
+func CopyKey(id message.ID) store.Key { return Copies + store.Key(id[:]) }
+
+// WrapKey is a wrap that came after its message; WrapsOf is the prefix of all
+// of a message's.
+func WrapKey(id message.ID, to, from identity.DeviceID, epoch uint64) store.Key {
+	return WrapsOf(id) + store.Key(to[:]) + "/" + store.Key(from[:]) + "/" + be8(epoch)
+}
+
+// WrapsOf is the prefix of the wraps that came after their message.
+func WrapsOf(id message.ID) store.Key { return Wraps + store.Key(id[:]) + "/" }
+
+// EndKey is the end record of a message.
+func EndKey(id message.ID) store.Key { return Ends + store.Key(id[:]) }
+
+// ReceiptKey is one receipt of one device.
+func ReceiptKey(id message.ID, d identity.DeviceID, what message.What) store.Key {
+	return Receipts + store.Key(id[:]) + "/" + store.Key(d[:]) + "/" + store.Key([]byte{byte(what)})
+}
+
+// ClaimKey is who is viewing a message.
+func ClaimKey(id message.ID) store.Key { return Claims + store.Key(id[:]) }
+
+// RequestKey is an open retry request.
+func RequestKey(id [32]byte) store.Key { return Requests + store.Key(id[:]) }
+
+// QueueOf is the prefix of a device's queue entries of one day.
+func QueueOf(d identity.DeviceID) store.Key { return Queue + store.Key(d[:]) + "/" }
+
+// QueueKey is one queue entry. Entries are in the order of their making as far
+// as clocks go; nobody relies on it.
+func QueueKey(d identity.DeviceID, at identity.Time, random [8]byte) store.Key {
+	return QueueOf(d) + be8(uint64(at)) + store.Key(random[:])
+}
+
+// MessageOfKey reads the message id out of a key of a T partition: m, s, w, e,
+// c and l keys.
+func MessageOfKey(k store.Key) (id message.ID, ok bool) {
+	if len(k) < 2+len(id) {
+		return id, false
+	}
+	return message.ID([]byte(k[2 : 2+len(id)])), true
+}
