@@ -12,7 +12,7 @@ const contextLabel = "reseal/1 wrap context"
 // Sizes of a wrap and its parts, bytes.
 const (
 	ContextSize = len(contextLabel) + 2 + fromSize + toSize
-	EncSize     = 1120              // X-Wing encapsulation
+	EncSize     = identity.EncSize  // X-Wing encapsulation, 1120
 	BoxSize     = 32 + 32 + 32 + 16 // CEK, R, digest, GCM tag
 	WrapSize    = ContextSize + EncSize + BoxSize
 

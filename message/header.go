@@ -19,7 +19,7 @@ const (
 	MaxLife = 30 * 24 * time.Hour
 	// MaxSkew is how far ahead of a reader's clock a message may claim to have
 	// been created.
-	MaxSkew = time.Hour
+	MaxSkew = identity.ClockSkew
 )
 
 var (

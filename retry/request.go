@@ -177,7 +177,8 @@ func (r *SignedRequest) body() []byte { return r.raw[:len(r.raw)-sigSize] }
 // Verify checks the signature with the device's key, which the caller took from
 // a verified list. Error: [ErrSignature].
 func (r *SignedRequest) Verify(key identity.DevicePublic) error {
-	if key.Verify(signedName, r.body(), r.raw[len(r.raw)-sigSize:]) != nil {
+	sig := identity.Signature(r.raw[len(r.raw)-sigSize:])
+	if key.Verify(signedName, r.body(), sig) != nil {
 		return ErrSignature
 	}
 	return nil
