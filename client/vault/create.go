@@ -1,0 +1,90 @@
+package vault
+
+import (
+	"fmt"
+	"io"
+)
+
+// Create makes an account's section, empty, sealed under a fresh local share
+// and the given server share, and opens it. It is durable when Create
+// returns, so that it is there before a device is published that needs it.
+// ErrExists if Find would find one.
+//
+// No slot that may hold a section is ever written over: the file's own count
+// of slots taken says which are free, and grows by up to maxDecoys more than
+// the one that is needed. All slots are then shuffled.
+func (v *Vault) Create(key RowKey, share Share) (*Section, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.find(key, labelFile)) > 0 {
+		return nil, ErrExists
+	}
+	var n nonce
+	var local localShare
+	for _, b := range [][]byte{n[:], local[:]} {
+		if _, err := io.ReadFull(v.rand, b); err != nil {
+			return nil, err
+		}
+	}
+	h := makeHead(n, rowMAC(rowKeyBytes(&key), labelFile, n), shareIDBytes(&share), local)
+	s := newSection(v, &h, RowID(rowMAC(rowKeyBytes(&key), labelServer, n)), share)
+	p, err := v.withSlot(&h, s)
+	if err == nil {
+		err = v.rewrite(p)
+	}
+	if err != nil {
+		s.wipe()
+		return nil, err
+	}
+	v.open[n] = s
+	return s, nil
+}
+
+// withSlot is the file with one more section and some more decoys.
+func (v *Vault) withSlot(h *head, s *Section) (plan, error) {
+	decoys, err := v.below(maxDecoys + 1)
+	if err != nil {
+		return plan{}, err
+	}
+	p := v.plan()
+	if p.header.slots == 0 {
+		// The first section lies among 3 to 7 decoys.
+		p.header = header{slots: minSlots, size: minSlotSize}
+		more, err := v.below(2)
+		if err != nil {
+			return plan{}, err
+		}
+		decoys += maxDecoys + more
+	}
+	at := p.header.taken
+	if p.header.taken = at + 1 + decoys; p.header.taken > maxSlots {
+		p.header.taken = at + 1
+	}
+	if p.header.taken > maxSlots {
+		return plan{}, fmt.Errorf("%w: no room for another section", ErrTooLarge)
+	}
+	for p.header.slots < p.header.taken {
+		p.header.slots *= 2
+	}
+	for len(p.slots) < p.header.slots {
+		d, err := v.decoy()
+		if err != nil {
+			return plan{}, err
+		}
+		p.slots = append(p.slots, piece{head: d, from: -1})
+	}
+	p.slots[at] = piece{head: *h, body: sealContent(s.keys, h, p.header.size, s.records), from: -1}
+	return p, v.shuffle(p.slots[:p.header.taken])
+}
+
+// shuffle hides in which order sections were made (Fisher and Yates).
+func (v *Vault) shuffle(slots []piece) error {
+	for i := len(slots) - 1; i > 0; i-- {
+		j, err := v.below(i + 1)
+		if err != nil {
+			return err
+		}
+		slots[i], slots[j] = slots[j], slots[i]
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// Sizes and limits of the file, in bytes (spec/shares.md, "Client database
+// file").
+const (
+	version = 1
+
+	headerSize = 32
+	headSize   = 128
+	tagSize    = 16
+
+	minSlots, maxSlots       = 8, 1 << 10
+	minSlotSize, maxSlotSize = 1 << 16, 1 << 26
+
+	// maxDecoys is the most slots that one Create takes beside its own.
+	maxDecoys = 3
+
+	// MaxName and MaxValue bound one record, MaxBatch the encoding of one
+	// Commit, MaxSection the encoding of all of a section's records.
+	MaxName    = 512
+	MaxValue   = 1 << 20
+	MaxBatch   = 8 << 20
+	MaxSection = maxSlotSize - headSize - tagSize
+)
+
+const vaultMagic = "reseal vault" // 12 bytes
+
+// header is the head of the vault file.
+type header struct {
+	slots int // a power of two
+	size  int // of one slot, a power of two
+	// taken is how many slots, from the first on, may hold a section: those
+	// that do, and decoys. The rest is known to be free. No program without
+	// keys can tell a section from a decoy, this one included, so what the
+	// count may say to a thief is blurred by the decoys (spec, "Decoys").
+	taken int
+}
+
+func (h header) encode() []byte {
+	b := make([]byte, 0, headerSize)
+	b = append(b, vaultMagic...)
+	b = binary.BigEndian.AppendUint16(b, version)
+	b = append(b, byte(bits.TrailingZeros(uint(h.slots))), byte(bits.TrailingZeros(uint(h.size))))
+	b = binary.BigEndian.AppendUint32(b, uint32(h.taken))
+	sum := sha256.Sum256(b)
+	return append(b, sum[:headerSize-len(b)]...)
+}
+
+// parseHeader reads a header. The version comes before everything but the
+// magic, since nothing else is known of a newer one.
+func parseHeader(b []byte) (header, error) {
+	s := cryptobyte.String(b)
+	var magic []byte
+	var v uint16
+	var slots, size uint8
+	var taken uint32
+	if !s.ReadBytes(&magic, len(vaultMagic)) || string(magic) != vaultMagic || !s.ReadUint16(&v) || v == 0 {
+		return header{}, damaged(vaultName, "no vault")
+	}
+	if v > version {
+		return header{}, ErrNewer
+	}
+	if !s.ReadUint8(&slots) || !s.ReadUint8(&size) || !s.ReadUint32(&taken) || slots > 30 || size > 30 {
+		return header{}, damaged(vaultName, "header")
+	}
+	h := header{1 << slots, 1 << size, int(taken)}
+	if h.slots < minSlots || h.slots > maxSlots || h.size < minSlotSize || h.size > maxSlotSize ||
+		h.taken < 1 || h.taken > h.slots || !bytes.Equal(h.encode(), b) {
+		return header{}, damaged(vaultName, "header")
+	}
+	return h, nil
+}
+
+func (h header) fileSize() int64       { return headerSize + int64(h.slots)*int64(h.size) }
+func (h header) offset(slot int) int64 { return headerSize + int64(slot)*int64(h.size) }
+
+// head is the public part of a slot: nonce 32, locator 32, share id 16, local
+// share 32, check 16. The check is a plain hash against damage: it holds for
+// decoys too, so it tells nothing.
+type head [headSize]byte
+
+func makeHead(n nonce, locator [32]byte, share [16]byte, local localShare) (h head) {
+	b := append(h[:0], n[:]...)
+	b = append(b, locator[:]...)
+	b = append(b, share[:]...)
+	b = append(b, local[:]...)
+	sum := sha256.Sum256(b)
+	copy(h[len(b):], sum[:])
+	return h
+}
+
+func (h *head) nonce() nonce      { return nonce(h[:32]) }
+func (h *head) locator() []byte   { return h[32:64] }
+func (h *head) shareID() [16]byte { return [16]byte(h[64:80]) }
+func (h *head) local() localShare { return localShare(h[80:112]) }
+func (h *head) intact() bool {
+	return *h == makeHead(h.nonce(), [32]byte(h.locator()), h.shareID(), h.local())
+}
+
+// journalHash names the journal of the section in this state. It takes no key,
+// so that a stale journal can be recognised without one.
+func (h *head) journalHash() [32]byte {
+	n, l := h.nonce(), h.local()
+	b := append([]byte("reseal/1 journal name"), n[:]...)
+	return sha256.Sum256(append(b, l[:]...))
+}

@@ -1,0 +1,229 @@
+package vault
+
+import (
+	"errors"
+	"io"
+	"iter"
+	"slices"
+	"sync"
+)
+
+// Section is one account's records, open. All its methods may be called from
+// several goroutines. After Lock, Close or Erase every method fails.
+type Section struct {
+	v   *Vault
+	row RowID
+
+	// queueMu guards the commits that wait for the one being written.
+	queueMu sync.Mutex
+	queue   []*commit
+
+	// writeMu is held while the journal or the section's slot is written. It
+	// is taken before v.mu. It guards what follows.
+	writeMu sync.Mutex
+	head    head
+	share   Share
+	keys    keys
+	journal File // nil until the first commit after a reseal
+	chain   chain
+	// broken is set when the journal cannot be trusted with another frame
+	// (a sync failed): the section must be resealed, which starts another.
+	broken bool
+	// session is the name of the session record file, if there is one.
+	session string
+	// tried is how long the journal was at the last failed compaction.
+	tried int64
+
+	// mu guards the records; it is taken last and never held during I/O.
+	mu      sync.RWMutex
+	records *records
+	closed  bool
+}
+
+func newSection(v *Vault, h *head, row RowID, share Share) *Section {
+	server := shareValueBytes(&share)
+	return &Section{v: v, row: row, head: *h, share: share, keys: databaseKeys(h, &server), records: newRecords()}
+}
+
+// Row is the name of the section's share at the server.
+func (s *Section) Row() RowID { return s.row }
+
+// Get returns a copy of a record.
+func (s *Section) Get(name string) (value []byte, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	value, ok = s.records.values[name]
+	return slices.Clone(value), ok
+}
+
+// Range goes through the records whose names begin with prefix, in bytewise
+// order, as they are at the call: a Commit in between changes nothing.
+func (s *Section) Range(prefix string) iter.Seq2[string, []byte] {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.records.prefixed(prefix)
+}
+
+// Reseal seals every record anew under the given server share and a fresh
+// local share, and removes the journal. Before it returns, the section opens
+// with the old server share or with the new one, whichever side of the rename
+// a crash falls on; Slot.Share tells which. Afterwards the new one alone opens
+// it. On ErrFull the old state is intact.
+func (s *Section) Reseal(share Share) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	return s.reseal(share)
+}
+
+// Compact seals every record anew under a fresh local share, so that what was
+// deleted can no longer be opened with the keys of this installation. Commit
+// does it by itself when the journal has grown.
+func (s *Section) Compact() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	return s.reseal(s.share)
+}
+
+// Lock is the logout: it reseals under a fresh local share, wipes all keys and
+// values, and removes the session record that this section was saved in or
+// resumed from. An error tells that the record is still there, or that
+// resealing failed: the section is then still sealed as it was, under both its
+// shares, with its journal. The keys are wiped in any case.
+func (s *Section) Lock() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	// The record first: a crash after it leaves a section that needs the
+	// password, which is what the user asked for.
+	return errors.Join(s.forget(), s.reseal(s.share), s.close())
+}
+
+// Close wipes all keys and values; the section stays as it is on disk, journal
+// included, and opens again with a session record or at a login.
+func (s *Section) Close() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	return s.close()
+}
+
+// Erase destroys the section: random bytes take its place, durable when it
+// returns, and the session record is removed. On ErrFull nothing happened.
+func (s *Section) Erase() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	err := s.erase()
+	if err != nil && !errors.Is(err, errNotDurable) {
+		return err
+	}
+	// Not durable: the section is gone from the file that is seen now, and
+	// would come back, sealed, with a power loss.
+	return errors.Join(err, s.forget(), s.close())
+}
+
+func (s *Section) erase() error {
+	v := s.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d, err := v.decoy()
+	if err != nil {
+		return err
+	}
+	p := v.plan()
+	// The last slot taken moves here, so that the free ones stay together.
+	last := p.header.taken - 1
+	p.slots[v.index(s.head.nonce())] = p.slots[last]
+	p.slots[last] = piece{head: d, from: -1}
+	if p.header.taken > 1 {
+		p.header.taken = last
+	}
+	p.stale = journalName(&s.head)
+	return v.rewrite(p)
+}
+
+func (s *Section) isClosed() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.closed
+}
+
+// reseal writes the section into a new file. The caller holds writeMu.
+func (s *Section) reseal(share Share) error {
+	v := s.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	h, next, err := s.fresh(share)
+	if err != nil {
+		return err
+	}
+	p := v.plan()
+	if err := p.grow(s.records.size); err != nil {
+		return err
+	}
+	body := sealContent(next, &h, p.header.size, s.records)
+	p.slots[v.index(s.head.nonce())] = piece{head: h, body: body, from: -1}
+	p.stale = journalName(&s.head)
+	err = v.rewrite(p)
+	if err != nil && !errors.Is(err, errNotDurable) {
+		next.wipe()
+		return err
+	}
+	// From here on the new file is the one that readers see. If the folder
+	// could not be synced, a power loss may still bring back the old file and
+	// its journal, so nothing may be acknowledged before another reseal.
+	s.keys.wipe()
+	s.head, s.share, s.keys, s.chain, s.tried = h, share, next, chain{}, 0
+	s.broken = err != nil
+	if s.journal != nil {
+		_ = s.journal.Close()
+		s.journal = nil
+	}
+	return err
+}
+
+// fresh is the head and the keys under which the section is sealed next.
+func (s *Section) fresh(share Share) (head, keys, error) {
+	var local localShare
+	if _, err := io.ReadFull(s.v.rand, local[:]); err != nil {
+		return head{}, keys{}, err
+	}
+	h := makeHead(s.head.nonce(), [32]byte(s.head.locator()), shareIDBytes(&share), local)
+	server := shareValueBytes(&share)
+	return h, databaseKeys(&h, &server), nil
+}
+
+// close wipes everything. The caller holds writeMu.
+func (s *Section) close() error {
+	s.v.mu.Lock()
+	delete(s.v.open, s.head.nonce())
+	s.v.mu.Unlock()
+	var err error
+	if s.journal != nil {
+		err = s.journal.Close()
+		s.journal = nil
+	}
+	s.wipe()
+	return err
+}
+
+func (s *Section) wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.records.wipe()
+	s.keys.wipe()
+	s.share = Share{}
+}

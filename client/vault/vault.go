@@ -1,0 +1,242 @@
+package vault
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+)
+
+// The names of the files in the folder.
+const (
+	lockName      = "lock"
+	vaultName     = "vault"
+	newSuffix     = ".new"
+	journalPrefix = "journal-"
+	sessionPrefix = "session-"
+)
+
+// Options are for tests and for systems without folders; the zero value is
+// what a program uses.
+type Options struct {
+	// FS replaces the folder on disk.
+	FS FS
+	// Rand gives all randomness; nil is crypto/rand.
+	Rand io.Reader
+}
+
+// Vault is the client database of one installation, owned by this process
+// until Close. It may be used from several goroutines.
+type Vault struct {
+	dir  string
+	fs   FS
+	rand io.Reader
+	lock io.Closer
+
+	// mu guards what follows and every change of the vault file: sections
+	// that reseal at the same time do so one after the other, each copying
+	// what the other wrote. A section's own mutex is taken before it.
+	mu     sync.Mutex
+	header header // slots == 0: there is no file yet
+	heads  []head
+	open   map[nonce]*Section
+	// stale holds journals to be removed once the folder is synced.
+	stale []string
+}
+
+// Open takes the folder, which it makes if need be, for this process. Errors:
+// ErrBusy, ErrDamaged, ErrNewer, ErrOpenFolder, or of the file system.
+func Open(dir string, o Options) (*Vault, error) {
+	v := &Vault{dir: dir, fs: o.FS, rand: o.Rand, open: map[nonce]*Section{}}
+	if v.rand == nil {
+		v.rand = rand.Reader
+	}
+	if v.fs == nil {
+		f, err := openFolder(dir)
+		if err != nil {
+			return nil, err
+		}
+		v.fs = f
+	}
+	var err error
+	if v.lock, err = v.fs.Lock(lockName); err == nil {
+		if err = v.load(); err == nil {
+			v.tidy()
+			return v, nil
+		}
+		err = errors.Join(err, v.lock.Close())
+	}
+	return nil, errors.Join(err, v.fs.Close())
+}
+
+// Dir is the folder that Open was given. Files of others lie in folders below.
+func (v *Vault) Dir() string { return v.dir }
+
+// load reads the header and the heads of all slots.
+func (v *Vault) load() error {
+	f, err := v.fs.OpenFile(vaultName, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, min(size, headerSize))
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	h, err := parseHeader(b)
+	if err != nil {
+		return err
+	}
+	if size != h.fileSize() {
+		return damaged(vaultName, "length")
+	}
+	heads := make([]head, h.slots)
+	for i := range heads {
+		if _, err := f.ReadAt(heads[i][:], h.offset(i)); err != nil {
+			return err
+		}
+	}
+	v.header, v.heads = h, heads
+	return nil
+}
+
+// tidy removes what a crash left. It is not needed for correctness, so its
+// errors do not matter. Without the file, or with a damaged head in it, no
+// journal is known to be stale and none is touched.
+func (v *Vault) tidy() {
+	names, err := v.fs.ReadDir()
+	if err != nil {
+		return
+	}
+	live, sure := map[string]bool{}, v.header.slots > 0
+	for i := range v.heads {
+		live[journalName(&v.heads[i])] = true
+		sure = sure && v.heads[i].intact()
+	}
+	for _, name := range names {
+		half := name == vaultName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix)
+		if half || sure && strings.HasPrefix(name, journalPrefix) && !live[name] {
+			_ = v.fs.Remove(name)
+		}
+	}
+}
+
+func journalName(h *head) string {
+	hash := h.journalHash()
+	return journalPrefix + hex.EncodeToString(hash[:16])
+}
+
+// Close wipes what is open, as Section.Close does, and gives the folder up.
+func (v *Vault) Close() error {
+	v.mu.Lock()
+	var open []*Section
+	for _, s := range v.open {
+		open = append(open, s)
+	}
+	v.mu.Unlock()
+	var err error
+	for _, s := range open {
+		if e := s.Close(); !errors.Is(e, ErrLocked) {
+			err = errors.Join(err, e)
+		}
+	}
+	return errors.Join(err, v.lock.Close(), v.fs.Close())
+}
+
+// Slot is where a section lies, found but not opened. It is a value of the
+// moment: a reseal or SetAside makes it out of date.
+type Slot struct {
+	v       *Vault
+	head    head
+	row     RowID
+	aside   [32]byte
+	isAside bool
+}
+
+// Row is the name of the section's share at the server.
+func (s *Slot) Row() RowID { return s.row }
+
+// Share is the id of the server share that the section is sealed under.
+func (s *Slot) Share() ShareID { return ShareID(s.head.shareID()) }
+
+// Find looks for the section of an account. Errors: ErrAbsent; ErrDamaged if
+// it is absent but a slot's head is damaged, so that it might have been there.
+func (v *Vault) Find(key RowKey) (*Slot, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if found := v.find(key, labelFile); len(found) > 0 {
+		return found[0], nil
+	}
+	for i := range v.heads {
+		if !v.heads[i].intact() {
+			return nil, damaged(vaultName, fmt.Sprintf("slot %d", i))
+		}
+	}
+	return nil, ErrAbsent
+}
+
+// Aside returns the sections of an account that were set aside. They can be
+// unlocked like any other, should their share come back.
+func (v *Vault) Aside(key RowKey) []*Slot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.find(key, labelAside)
+}
+
+func (v *Vault) find(key RowKey, label string) (found []*Slot) {
+	for i := range v.heads {
+		h := &v.heads[i]
+		want := rowMAC(rowKeyBytes(&key), label, h.nonce())
+		if hmac.Equal(want[:], h.locator()) && h.intact() {
+			found = append(found, v.slot(key, h))
+		}
+	}
+	return found
+}
+
+func (v *Vault) slot(key RowKey, h *head) *Slot {
+	return &Slot{v: v, head: *h,
+		row:   RowID(rowMAC(rowKeyBytes(&key), labelServer, h.nonce())),
+		aside: rowMAC(rowKeyBytes(&key), labelAside, h.nonce())}
+}
+
+func (v *Vault) index(n nonce) int {
+	for i := range v.heads {
+		if v.heads[i].nonce() == n {
+			return i
+		}
+	}
+	return -1
+}
+
+// SetAside takes a section that no share opens out of the way: Find no longer
+// finds it and Create makes another. Its content and its journal are kept,
+// see Aside. Durable when it returns.
+func (v *Vault) SetAside(s *Slot) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := s.head.nonce()
+	i := v.index(n)
+	if i < 0 || v.heads[i] != s.head {
+		return ErrAbsent
+	}
+	if v.open[n] != nil {
+		return ErrUnlocked
+	}
+	p := v.plan()
+	p.slots[i].head = makeHead(n, s.aside, s.head.shareID(), s.head.local())
+	return v.rewrite(p)
+}
