@@ -1,7 +1,7 @@
 // Package capsule holds the keys that an account has besides its account key,
 // and the sealed records in which they and the account key lie at the server:
-// the capsule, its copy under the recovery code, server shares and sealed
-// session keys. The normative text is spec/login.md and spec/shares.md.
+// the capsule, its copy under the recovery code, and server shares. The
+// normative text is spec/login.md and, for shares, spec/shares.md.
 //
 // The server stores all of these records and can open none: the capsule is
 // sealed under the export key of OPAQUE, the copy under a key of the recovery

@@ -2,7 +2,6 @@ package capsule
 
 import (
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -12,7 +11,7 @@ import (
 const KeySize = 32
 
 // RowKey finds an account's section in a client database and its share at the
-// server (K_row). It prints as "hidden".
+// server (K_row, spec/shares.md). It prints as "hidden".
 type RowKey struct{ secret }
 
 // BookKey seals the account book (K_book); sections keep it, unlike the rest of
@@ -56,29 +55,9 @@ func ShareKeyOf(b [KeySize]byte) ShareKey { return ShareKey{secretOf(b)} }
 // RecoveryKeyOf is the key with the given bytes.
 func RecoveryKeyOf(b [KeySize]byte) RecoveryKey { return RecoveryKey{secretOf(b)} }
 
-// Slot is the random 16-byte nonce that stands in clear at a section's place in
-// a client database.
-type Slot [16]byte
-
-// FileTag marks a section in the client database: HMAC-SHA256 of K_row.
-type FileTag [32]byte
-
-// RowID names a section's share at the server: HMAC-SHA256 of K_row, unlike
-// [FileTag], so that who has both the file and the store cannot match them.
+// RowID names a section's share at the server, 32 bytes. It is an HMAC under a
+// [RowKey], so that it tells the server nothing (spec/shares.md).
 type RowID [32]byte
-
-// FileTag is the tag of the section at slot, if it is this account's.
-func (k RowKey) FileTag(slot Slot) FileTag { return FileTag(k.mac("file", slot)) }
-
-// RowID is where the server keeps the share of the section at slot.
-func (k RowKey) RowID(slot Slot) RowID { return RowID(k.mac("server", slot)) }
-
-func (k RowKey) mac(what string, slot Slot) []byte {
-	m := hmac.New(sha256.New, k.b[:])
-	m.Write([]byte("reseal/1 row " + what + "\x00"))
-	m.Write(slot[:])
-	return m.Sum(nil)
-}
 
 // String is 64 lower-case hexadecimal digits.
 func (r RowID) String() string { return hex.EncodeToString(r[:]) }
