@@ -2,6 +2,8 @@ package message
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,9 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"encoding/hex"
-	"encoding/json"
 
 	"github.com/reseal/reseal/identity"
 )
@@ -269,6 +268,11 @@ func TestSecretsHide(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "r", r, "c", c)
 	text := fmt.Sprintf("%v %s %x %+v %#v %d %q", r, r, r, r, r, r, r) + fmt.Sprintf("%v %s %x %#v", c, c, c, c) +
 		fmt.Sprintf("%v %+v %#v", struct{ R R }{r}, Send{Capability: c}, &struct{ C Capability }{c}) + log.String()
+	asJSON, err := json.Marshal(Send{Capability: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text += string(asJSON)
 	for _, secret := range [][]byte{r[:], c[:]} {
 		for _, leak := range []string{hex.EncodeToString(secret[:4]), strings.ToUpper(hex.EncodeToString(secret[:4])),
 			fmt.Sprintf("%d %d", secret[0], secret[1]), fmt.Sprintf("%#x, %#x", secret[0], secret[1]), string(secret[:4])} {

@@ -33,10 +33,13 @@ func (R) String() string { return hidden }
 func (R) GoString() string { return hidden }
 
 // Format hides the secret, whatever the verb.
-func (R) Format(s fmt.State, _ rune) { io.WriteString(s, hidden) }
+func (R) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
 
 // LogValue hides the secret.
 func (R) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText hides the secret from encoders.
+func (R) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // String hides the secret.
 func (Capability) String() string { return hidden }
@@ -45,7 +48,10 @@ func (Capability) String() string { return hidden }
 func (Capability) GoString() string { return hidden }
 
 // Format hides the secret, whatever the verb.
-func (Capability) Format(s fmt.State, _ rune) { io.WriteString(s, hidden) }
+func (Capability) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
 
 // LogValue hides the secret.
 func (Capability) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText hides the secret from encoders.
+func (Capability) MarshalText() ([]byte, error) { return []byte(hidden), nil }
