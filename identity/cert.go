@@ -75,17 +75,7 @@ func SignCertificate(c Certificate, k DeviceKey) (*SignedCertificate, error) {
 	if c.Key.Check() != nil || c.Auth.Check() != nil {
 		return nil, ErrKey
 	}
-	b := cryptobyte.NewBuilder(make([]byte, 0, CertificateSize))
-	b.AddUint16(recordVersion1)
-	b.AddBytes(c.Account[:])
-	b.AddBytes(c.Device[:])
-	b.AddUint64(c.Epoch)
-	b.AddBytes(c.Key[:])
-	b.AddBytes(c.Auth[:])
-	b.AddUint16(c.MaxVersion)
-	b.AddUint64(uint64(c.NotBefore))
-	b.AddUint64(uint64(c.NotAfter))
-	body, err := b.Bytes()
+	body, err := c.encode()
 	if err != nil {
 		return nil, err
 	}
@@ -165,4 +155,19 @@ func (c Certificate) wellFormed() bool {
 	return c.Epoch > 0 && c.MaxVersion > 0 &&
 		c.NotBefore <= MaxTime && c.NotAfter <= MaxTime &&
 		c.NotAfter == c.NotBefore.Add(CertificateLife)
+}
+
+// encode is what the device key signs.
+func (c Certificate) encode() ([]byte, error) {
+	b := cryptobyte.NewBuilder(make([]byte, 0, CertificateSize))
+	b.AddUint16(recordVersion1)
+	b.AddBytes(c.Account[:])
+	b.AddBytes(c.Device[:])
+	b.AddUint64(c.Epoch)
+	b.AddBytes(c.Key[:])
+	b.AddBytes(c.Auth[:])
+	b.AddUint16(c.MaxVersion)
+	b.AddUint64(uint64(c.NotBefore))
+	b.AddUint64(uint64(c.NotAfter))
+	return b.Bytes()
 }

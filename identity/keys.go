@@ -149,10 +149,16 @@ func (p DevicePublic) Check() error { return checkEd25519(p) }
 func (p AccountPublic) Next() NextHash { return sha256.Sum256(p[:]) }
 
 func verify(p [32]byte, name string, body []byte, sig Signature) error {
-	// crypto/ed25519 refuses S >= L and compares R byte by byte with its own
-	// canonical encoding; it takes any key that decodes, so the key is checked
-	// here: under a key of small order one signature fits many messages.
-	if checkEd25519(p) != nil || !ed25519.Verify(p[:], SignedInput(name, body), sig[:]) {
+	return verifyInput(p, SignedInput(name, body), sig)
+}
+
+// verifyInput accepts what RFC 8032, 5.1.7, accepts without the cofactor, under
+// a usable key. crypto/ed25519 refuses S >= L, and R that is not canonical,
+// because it compares R byte by byte with its own encoding; but it takes any
+// key that decodes. Under a key of small order one signature fits many
+// messages, hence the check.
+func verifyInput(p [32]byte, input []byte, sig Signature) error {
+	if checkEd25519(p) != nil || !ed25519.Verify(p[:], input, sig[:]) {
 		return ErrSignature
 	}
 	return nil

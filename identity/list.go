@@ -14,7 +14,7 @@ const MaxDevices = 10
 
 // Sizes of a signed list in bytes.
 const (
-	listFixedSize  = 171 // without devices
+	listFixedSize  = 173 // without devices
 	deviceSize     = 58
 	rotationSize   = 32 // the old key in the body
 	MaxSignedList  = listFixedSize + MaxDevices*deviceSize + rotationSize + 2*64
