@@ -5,8 +5,8 @@ package caller
 import (
 	"context"
 
-	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/identity"
 )
 

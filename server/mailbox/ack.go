@@ -1,0 +1,48 @@
+package mailbox
+
+import (
+	"context"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/store"
+)
+
+// Acknowledge removes entries from the caller's queue: it has stored what they
+// told of.
+func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequest) (*resealv1.AcknowledgeResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Entries) > MaxAcknowledge {
+		return nil, refusal.Limit("entries")
+	}
+	batches := map[uint32]*store.Batch{}
+	for _, e := range req.Entries {
+		day, key, ok := parseEntryName(e, c.Device)
+		if !ok {
+			return nil, refusal.Malformed("entry")
+		}
+		b := batches[day]
+		if b == nil {
+			b = new(store.Batch)
+			batches[day] = b
+		}
+		b.DeleteOnce(key)
+		if len(b.Writes) == store.MaxWrites {
+			if err := s.commit(ctx, records.DayPartition(c.Account, day), b); err != nil {
+				return nil, s.fail(ctx, err)
+			}
+			delete(batches, day)
+		}
+	}
+	for day, b := range batches {
+		if err := s.commit(ctx, records.DayPartition(c.Account, day), b); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
+	return &resealv1.AcknowledgeResponse{}, nil
+}

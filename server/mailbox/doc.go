@@ -1,0 +1,100 @@
+// Package mailbox stores messages and their wraps, and carries messages, wraps,
+// receipts and ends to the devices they are for.
+//
+// # Where things lie
+//
+// A pending message belongs to the recipient's account (partition T of the
+// message's day), its wraps lie under it, and the sender's copy lies in the
+// sender's partition, for the sender's other devices. A device's queue is only
+// a hint of what is new: whoever reads the days of the partition (ReadDay)
+// finds everything.
+//
+// # Commit, then look again
+//
+// Send stores the message durably, and only then reads the device lists and
+// certificates once more. Whoever adds a device or an epoch stores that first,
+// and only then reads what is pending. So whichever comes first, one of the two
+// sees the other, and every pending message and current device have a wrap, an
+// open retry request, or one at that device's next sync. If the node dies in
+// between, the sender repeats the very same request.
+//
+// # Ends
+//
+// The end record is decided by one condition (it is absent) in the recipient's
+// partition. After that it is over; everything else (deleting the message, its
+// wraps and copies, telling the devices, dropping the blob's reference) is
+// repeated by whoever repeats the receipt.
+package mailbox
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/reseal/reseal/bus"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/store"
+)
+
+// Limits of one call.
+const (
+	MaxWraps       = 32  // wraps in one request, copies included
+	MaxSegments    = 256 // bytes of an inline content's segment list
+	MaxAcknowledge = 256 // queue entries in one Acknowledge
+	MaxWatch       = 4096
+	// PageBytes is about how much one answer of ReadDay holds.
+	PageBytes = 512 << 10
+	// ClaimLife is how long a claimed view may take.
+	ClaimLife = 2 * time.Minute
+	// MaxSkew is how far a creation time may be from the server's clock.
+	MaxSkew = time.Hour
+	// QueueDays is how many days of its queue a device is told of.
+	QueueDays = 32
+	// recheck is how often an open event stream asks whether its session lives.
+	recheck = time.Minute
+	// backlog is how many hints may wait for one stream before it is told to
+	// read its days again.
+	backlog = 1024
+)
+
+// Blobs is what the mailbox needs of the blob store.
+type Blobs interface {
+	// AddReference lets a message refer to a blob, on the word of its
+	// capability; it ends in a refusal where there is no such live blob.
+	AddReference(ctx context.Context, b message.BlobID, capability [32]byte, a identity.AccountID, m message.ID, expires identity.Time) error
+	// DropReference ends that.
+	DropReference(ctx context.Context, b message.BlobID, a identity.AccountID, m message.ID) error
+}
+
+// Sessions tells whether a session still lives.
+type Sessions interface {
+	Live(ctx context.Context, c caller.Caller) error
+}
+
+// Counter counts by a label; the server's metrics implement it.
+type Counter interface{ Count(name, label string) }
+
+// Service is the mailbox. All fields must be set; its methods may be called
+// from many goroutines.
+type Service struct {
+	Store    store.Store
+	Bus      bus.Bus
+	Blobs    Blobs
+	Sessions Sessions
+	Counter  Counter
+	Log      *slog.Logger
+	Now      func() time.Time
+	// Rand gives queue keys and writer's tokens.
+	Rand io.Reader
+	// Stop, once closed, ends every event stream (the server drains).
+	Stop <-chan struct{}
+
+	streams streams
+}
+
+func (s *Service) now() identity.Time { return identity.TimeOf(s.Now()) }
+
+func (s *Service) count(name, label string) { s.Counter.Count(name, label) }

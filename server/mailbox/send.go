@@ -1,0 +1,326 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/faults"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/internal/roster"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/store"
+)
+
+// sending is a checked SendRequest.
+type sending struct {
+	h      message.Header
+	wraps  []*message.Wrap // for the recipient, then for the sender's own
+	record records.Message
+	copy   records.Message
+	// expires is when the records go: with the message.
+	expires int64
+}
+
+// Send stores a message, then looks again at the device lists. It may be
+// repeated with the same bytes any number of times.
+func (s *Service) Send(ctx context.Context, req *resealv1.SendRequest) (*resealv1.SendResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := parseSend(req)
+	if err != nil {
+		return nil, err
+	}
+	if m.h.Sender != c.Account || m.h.SenderDevice != c.Device {
+		return nil, refusal.Malformed("sender")
+	}
+	s.count("sends", "")
+	resp, err := s.send(ctx, c, req, m)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	if len(resp.Stale) > 0 {
+		s.count("stale_sends", "")
+	}
+	return resp, nil
+}
+
+func parseSend(req *resealv1.SendRequest) (*sending, error) {
+	h, err := message.ParseHeader(req.Header)
+	if err != nil || h.Rewrapped() {
+		return nil, refusal.Malformed("header")
+	}
+	if len(req.ClientId) != len(message.ClientID{}) ||
+		h.ID != message.NewID(h.Created.Day(), h.Sender, h.Recipient, message.ClientID(req.ClientId), h.Digest) {
+		return nil, refusal.Malformed("message id")
+	}
+	inline := h.Blob.IsZero()
+	switch {
+	case inline && uint64(len(req.Inline)) != h.Length, !inline && len(req.Inline)+len(req.Segments) > 0:
+		return nil, refusal.Malformed("inline")
+	case len(req.Segments) > MaxSegments:
+		return nil, refusal.Limit("segments")
+	case len(req.Wraps)+len(req.Copies) > MaxWraps:
+		return nil, refusal.Limit("wraps")
+	}
+	m := &sending{
+		h:       h,
+		record:  records.Message{Header: req.Header, Inline: req.Inline, Segments: req.Segments, Wraps: req.Wraps},
+		copy:    records.Message{Header: req.Header, Wraps: req.Copies},
+		expires: int64(h.Expires),
+	}
+	for _, part := range []struct {
+		raw [][]byte
+		to  identity.AccountID
+	}{{req.Wraps, h.Recipient}, {req.Copies, h.Sender}} {
+		for _, b := range part.raw {
+			w, err := message.ParseWrap(b)
+			if err != nil || w.Context.Fits(h) != nil || w.Context.To.Account != part.to ||
+				w.Context.From.Account != h.Sender || w.Context.From.Device != h.SenderDevice {
+				return nil, refusal.Malformed("wrap")
+			}
+			m.wraps = append(m.wraps, w)
+		}
+	}
+	return m, nil
+}
+
+func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendRequest, m *sending) (*resealv1.SendResponse, error) {
+	id := m.h.ID
+	known, err := s.known(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if known.end != nil {
+		return &resealv1.SendResponse{End: known.end}, nil
+	}
+	now := s.now()
+	if !known.stored {
+		if m.h.Created.Sub(now).Abs() > MaxSkew || m.h.CheckNew(now) != nil {
+			return nil, refusal.Clock(s.Now())
+		}
+	}
+	recipient, err := roster.Read(ctx, s.Store, m.h.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := roster.Read(ctx, s.Store, c.Account)
+	if err != nil {
+		return nil, err
+	}
+	blocked, err := s.blocked(ctx, m.h.Recipient, c.Account)
+	if err != nil {
+		return nil, err
+	}
+	if !blocked && !m.h.Blob.IsZero() {
+		if len(req.BlobCapability) != 32 {
+			return nil, refusal.Malformed("blob capability")
+		}
+		if err := s.Blobs.AddReference(ctx, m.h.Blob, [32]byte(req.BlobCapability), c.Account, id, m.h.Expires); err != nil {
+			return nil, err
+		}
+	}
+	if !blocked {
+		if err := s.storeMessage(ctx, m.h.Recipient, records.MessageKey(id), m.record, m, recipient, identity.DeviceID{}); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.storeMessage(ctx, c.Account, records.CopyKey(id), m.copy, m, sender, c.Device); err != nil {
+		return nil, err
+	}
+	if !known.stored {
+		s.count("messages_stored", m.h.Policy.String())
+	}
+	// From here on the message is durable. Look again.
+	stale, end, err := s.look(ctx, m.h, m.wraps)
+	if err != nil {
+		return nil, err
+	}
+	return &resealv1.SendResponse{Stale: stale, End: end}, nil
+}
+
+// known is what the store has of a message already.
+type known struct {
+	stored bool
+	end    []byte
+}
+
+func (s *Service) known(ctx context.Context, m *sending) (k known, err error) {
+	p := records.MessagePartition(m.h.Recipient, m.h.ID)
+	if k.end, err = s.get(ctx, p, records.EndKey(m.h.ID)); err != nil || k.end != nil {
+		return k, err
+	}
+	// The sender's copy is written whether or not the recipient blocked.
+	b, err := s.get(ctx, records.MessagePartition(m.h.Sender, m.h.ID), records.CopyKey(m.h.ID))
+	if err != nil || b == nil {
+		return k, err
+	}
+	if !bytes.Equal(b, m.copy.Encode()) {
+		return k, refusal.New(resealv1.Reason_REASON_CONFLICT)
+	}
+	r, err := s.get(ctx, p, records.MessageKey(m.h.ID))
+	if err != nil {
+		return k, err
+	}
+	if r != nil && !bytes.Equal(r, m.record.Encode()) {
+		return k, refusal.New(resealv1.Reason_REASON_CONFLICT)
+	}
+	k.stored = true
+	return k, nil
+}
+
+// get returns a value, nil where there is none (or it is gone).
+func (s *Service) get(ctx context.Context, p store.Partition, k store.Key) ([]byte, error) {
+	rec, err := s.Store.Get(ctx, p, k)
+	if errors.Is(err, store.ErrAbsent) || (err == nil && len(rec.Value) == 0) {
+		return nil, nil
+	}
+	return rec.Value, err
+}
+
+func (s *Service) blocked(ctx context.Context, by, whom identity.AccountID) (bool, error) {
+	b, err := s.get(ctx, records.AccountPartition(by), records.BlockKey(whom))
+	if err != nil || b == nil {
+		return false, err
+	}
+	return records.ParseBlock(b)
+}
+
+// storeMessage writes the message row and a queue entry for every device, in
+// one batch where the queue lies in the same day, then tells the bus.
+func (s *Service) storeMessage(ctx context.Context, a identity.AccountID, key store.Key, v records.Message, m *sending, r *roster.Roster, but identity.DeviceID) error {
+	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), new(store.Batch).PutOnce(key, v.Encode(), m.expires)); err != nil {
+		return err
+	}
+	entry := records.Entry{Kind: records.EntryMessage, Message: m.h.ID}
+	for _, d := range r.List.List.Devices {
+		if d.ID == but {
+			continue
+		}
+		if err := s.Push(ctx, a, d.ID, entry, m.h.Expires); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look reads the lists and certificates of both accounts once more and returns
+// the accounts with a device that has a valid epoch and no good wrap.
+func (s *Service) look(ctx context.Context, h message.Header, wraps []*message.Wrap) (stale []*resealv1.AccountKeys, end []byte, err error) {
+	later, err := s.laterWraps(ctx, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	wraps = append(slices.Clone(wraps), later...)
+	for _, a := range []identity.AccountID{h.Recipient, h.Sender} {
+		r, err := roster.Read(ctx, s.Store, a)
+		if err != nil {
+			return nil, nil, err
+		}
+		lacking, err := s.lacking(ctx, r, h, wraps)
+		if err != nil {
+			return nil, nil, err
+		}
+		if lacking {
+			k, err := r.Keys(ctx, s.Store, namedVersion(a, wraps, r))
+			if err != nil {
+				return nil, nil, err
+			}
+			stale = append(stale, k)
+		}
+	}
+	end, err = s.get(ctx, records.MessagePartition(h.Recipient, h.ID), records.EndKey(h.ID))
+	return stale, end, err
+}
+
+// namedVersion is the list version that the wraps were made for.
+func namedVersion(a identity.AccountID, wraps []*message.Wrap, r *roster.Roster) uint64 {
+	v := r.List.List.Version
+	for _, w := range wraps {
+		if w.Context.To.Account == a {
+			v = min(v, w.Context.To.ListVersion)
+		}
+	}
+	return v
+}
+
+// lacking tells whether any current device with a valid epoch has no wrap, or
+// only one to an epoch superseded more than 6 days ago.
+func (s *Service) lacking(ctx context.Context, r *roster.Roster, h message.Header, wraps []*message.Wrap) (bool, error) {
+	now := s.now()
+	for _, d := range r.List.List.Devices {
+		c := r.Newest[d.ID]
+		if c == nil || !c.Certificate.ValidAt(now) || (r.List.List.Account == h.Sender && d.ID == h.SenderDevice) {
+			continue
+		}
+		covered := false
+		for _, w := range wraps {
+			to := w.Context.To
+			if to.Account != r.List.List.Account || to.Device != d.ID || covered {
+				continue
+			}
+			var err error
+			if covered, err = s.fresh(ctx, to, c, now); err != nil {
+				return false, err
+			}
+		}
+		if !covered {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// fresh tells whether a wrap's epoch is the newest, or was superseded not
+// longer ago than a device is sure to keep its private half.
+func (s *Service) fresh(ctx context.Context, to message.WrapTo, newest *identity.SignedCertificate, now identity.Time) (bool, error) {
+	if to.Epoch >= newest.Certificate.Epoch {
+		return to.Epoch == newest.Certificate.Epoch, nil
+	}
+	successor, err := roster.Certificate(ctx, s.Store, to.Account, to.Device, to.Epoch+1)
+	if err != nil || successor == nil {
+		return false, err
+	}
+	return now.Sub(successor.Certificate.NotBefore) <= identity.StaleAfter, nil
+}
+
+// laterWraps are the wraps that came after the message, for both accounts.
+func (s *Service) laterWraps(ctx context.Context, h message.Header) ([]*message.Wrap, error) {
+	var wraps []*message.Wrap
+	for _, a := range []identity.AccountID{h.Recipient, h.Sender} {
+		prefix := records.WrapsOf(h.ID)
+		for rec, err := range store.Scan(ctx, s.Store, records.MessagePartition(a, h.ID), prefix, store.PrefixEnd(prefix), false) {
+			if err != nil {
+				return nil, err
+			}
+			if w, err := message.ParseWrap(rec.Value); err == nil {
+				wraps = append(wraps, w)
+			}
+		}
+	}
+	return wraps, nil
+}
+
+// commit makes an unconditional batch durable. An unknown outcome is repeated
+// once; if it stays unknown the caller is told to repeat the whole call.
+func (s *Service) commit(ctx context.Context, p store.Partition, b *store.Batch) error {
+	err := s.Store.Commit(ctx, p, b)
+	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
+		err = s.Store.Commit(ctx, p, b)
+	}
+	return err
+}
+
+func (s *Service) fail(ctx context.Context, err error) error {
+	return faults.Refuse(ctx, s.Log, "mailbox", err)
+}
+
+// token is a fresh writer's token.
+func (s *Service) token() (store.Token, error) { return store.NewToken(s.Rand) }

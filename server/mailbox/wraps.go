@@ -1,0 +1,158 @@
+package mailbox
+
+import (
+	"context"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/internal/roster"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/store"
+)
+
+// AddWraps adds wraps to a stored message, by a device of either account. What
+// is there is never replaced. Then it looks again, as Send does.
+func (s *Service) AddWraps(ctx context.Context, req *resealv1.AddWrapsRequest) (*resealv1.AddWrapsResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.MessageId) != len(message.ID{}) || len(req.Sender) != 16 || len(req.Recipient) != 16 {
+		return nil, refusal.Malformed("message")
+	}
+	if len(req.Wraps) == 0 || len(req.Wraps) > MaxWraps {
+		return nil, refusal.Limit("wraps")
+	}
+	resp, err := s.addWraps(ctx, c, req)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return resp, nil
+}
+
+func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.AddWrapsRequest) (*resealv1.AddWrapsResponse, error) {
+	id, sender, recipient := message.ID(req.MessageId), identity.AccountID(req.Sender), identity.AccountID(req.Recipient)
+	h, stored, end, err := s.header(ctx, id, sender, recipient)
+	if err != nil {
+		return nil, err
+	}
+	if end != nil {
+		return &resealv1.AddWrapsResponse{End: end}, nil
+	}
+	if c.Account != h.Sender && c.Account != h.Recipient {
+		return nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
+	}
+	rosters := map[identity.AccountID]*roster.Roster{}
+	for _, b := range req.Wraps {
+		w, err := message.ParseWrap(b)
+		if err != nil || w.Context.Fits(h) != nil || w.Context.From.Account != c.Account || w.Context.From.Device != c.Device {
+			return nil, refusal.Malformed("wrap")
+		}
+		if err := s.addWrap(ctx, h, w, b, rosters); err != nil {
+			return nil, err
+		}
+		kind := "retry"
+		if c.Account == h.Sender && c.Device == h.SenderDevice {
+			kind = "sender"
+		}
+		s.count("wraps_added", kind)
+	}
+	stale, end, err := s.look(ctx, h, stored)
+	if err != nil {
+		return nil, err
+	}
+	if c.Account != h.Sender || c.Device != h.SenderDevice {
+		stale = nil // only the sending device wraps for all
+	}
+	return &resealv1.AddWrapsResponse{Stale: stale, End: end}, nil
+}
+
+// addWrap stores one wrap and tells its device. Wraps for devices that have
+// left the list are dropped.
+func (s *Service) addWrap(ctx context.Context, h message.Header, w *message.Wrap, raw []byte, rosters map[identity.AccountID]*roster.Roster) error {
+	to := w.Context.To
+	r := rosters[to.Account]
+	if r == nil {
+		var err error
+		if r, err = roster.Read(ctx, s.Store, to.Account); err != nil {
+			return err
+		}
+		rosters[to.Account] = r
+	}
+	if _, ok := r.List.Find(to.Device); !ok {
+		return nil
+	}
+	// A blocked sender gets the same answers, and nothing arrives.
+	if blocked, err := s.blocked(ctx, to.Account, w.Context.From.Account); err != nil || blocked {
+		return err
+	}
+	p, k := records.MessagePartition(to.Account, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
+	if b, err := s.get(ctx, p, k); err != nil {
+		return err
+	} else if b == nil {
+		if err := s.roomFor(ctx, p, h.ID, to.Device); err != nil {
+			return err
+		}
+		if err := s.commit(ctx, p, new(store.Batch).PutOnce(k, raw, int64(h.Expires))); err != nil {
+			return err
+		}
+	}
+	return s.Push(ctx, to.Account, to.Device, records.Entry{Kind: records.EntryWraps, Message: h.ID}, h.Expires)
+}
+
+// maxLaterWraps bounds the wraps of one message for one device that are kept:
+// every device of both accounts may answer, for some epochs.
+const maxLaterWraps = 64
+
+func (s *Service) roomFor(ctx context.Context, p store.Partition, id message.ID, d identity.DeviceID) error {
+	prefix := records.WrapsOf(id) + store.Key(d[:]) + "/"
+	keys, err := s.Store.Range(ctx, p, prefix, store.PrefixEnd(prefix), maxLaterWraps, true)
+	if err == nil && len(keys) >= maxLaterWraps {
+		return refusal.Limit("wraps for one device")
+	}
+	return err
+}
+
+// header finds a message by its id: in the recipient's partition, or its
+// sender's copy. It returns the wraps that were stored with it, or the end.
+func (s *Service) header(ctx context.Context, id message.ID, sender, recipient identity.AccountID) (message.Header, []*message.Wrap, []byte, error) {
+	p := records.MessagePartition(recipient, id)
+	if end, err := s.get(ctx, p, records.EndKey(id)); err != nil || end != nil {
+		return message.Header{}, nil, end, err
+	}
+	var h message.Header
+	var wraps []*message.Wrap
+	found := false
+	for _, at := range []struct {
+		p store.Partition
+		k store.Key
+	}{{p, records.MessageKey(id)}, {records.MessagePartition(sender, id), records.CopyKey(id)}} {
+		b, err := s.get(ctx, at.p, at.k)
+		if err != nil {
+			return h, nil, nil, err
+		}
+		if b == nil {
+			continue
+		}
+		m, err := records.ParseMessage(b)
+		if err != nil {
+			return h, nil, nil, err
+		}
+		if h, err = message.ParseHeader(m.Header); err != nil {
+			return h, nil, nil, err
+		}
+		found = true
+		for _, raw := range m.Wraps {
+			if w, err := message.ParseWrap(raw); err == nil {
+				wraps = append(wraps, w)
+			}
+		}
+	}
+	if !found || h.Sender != sender || h.Recipient != recipient {
+		return h, nil, nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
+	}
+	return h, wraps, nil, nil
+}

@@ -1,0 +1,230 @@
+// Package retry takes signed retry requests and hands them to those who may
+// hold the keys: devices of the requester's own account, or of the sender's.
+//
+// The server keeps no timer and decides nothing: the asker repeats, every
+// repeat goes to all holders, and each holder checks the signed request by its
+// own records (spec/retry.md). What is checked here only keeps nonsense out.
+package retry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/faults"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/internal/roster"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/retry"
+	"github.com/reseal/reseal/store"
+)
+
+// MaxRequests is how many requests one call brings.
+const MaxRequests = 16
+
+// Queue is what this package needs of the mailbox.
+type Queue interface {
+	// Push puts an entry into a device's queue and wakes its stream.
+	Push(ctx context.Context, a identity.AccountID, d identity.DeviceID, e records.Entry, expires identity.Time) error
+	// Online tells which devices of an account have an open stream.
+	Online(a identity.AccountID) []identity.DeviceID
+	// Extra encodes where a request lies, and the part of it that is meant.
+	Extra(requester identity.AccountID, day uint32, request [32]byte, part []message.ID) []byte
+}
+
+// Counter counts by a label.
+type Counter interface{ Count(name, label string) }
+
+// Service routes retry requests. Its methods may be called from many goroutines.
+type Service struct {
+	Store   store.Store
+	Queue   Queue
+	Counter Counter
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// AskRetry stores signed requests and hands them to holders.
+func (s *Service) AskRetry(ctx context.Context, req *resealv1.AskRetryRequest) (*resealv1.AskRetryResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Requests) == 0 || len(req.Requests) > MaxRequests {
+		return nil, refusal.Limit("requests")
+	}
+	resp := new(resealv1.AskRetryResponse)
+	for _, b := range req.Requests {
+		n, err := s.ask(ctx, c, b)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		resp.Handed += uint32(n)
+		s.Counter.Count("retry_requests", "")
+	}
+	return resp, nil
+}
+
+func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed int, err error) {
+	r, err := retry.ParseRequest(b)
+	if err != nil {
+		return 0, refusal.Malformed("retry request")
+	}
+	own, err := roster.Read(ctx, s.Store, c.Account)
+	if err != nil {
+		return 0, err
+	}
+	d, listed := own.List.Find(c.Device)
+	if r.Request.Account != c.Account || r.Request.Device != c.Device || !listed || r.Verify(d.Key) != nil {
+		return 0, refusal.New(resealv1.Reason_REASON_PROOF)
+	}
+	ids, err := s.wanted(ctx, c.Account, r.Request)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	addressed := own
+	if r.Request.To != c.Account {
+		if addressed, err = roster.Read(ctx, s.Store, r.Request.To); err != nil {
+			return 0, err
+		}
+	}
+	now := identity.TimeOf(s.Now())
+	day, repeat, err := s.put(ctx, c.Account, r, b, now)
+	if err != nil {
+		return 0, err
+	}
+	return s.hand(ctx, c, r, addressed.List, day, repeat, now)
+}
+
+// requestLife is how long a request lies in holders' queues: a day after its
+// last repeat there will have been a newer one.
+const requestLife = 31 * 24 * time.Hour
+
+// put stores the request. A repeat finds it, on the day it was made.
+func (s *Service) put(ctx context.Context, a identity.AccountID, r *retry.SignedRequest, b []byte, now identity.Time) (day uint32, repeat bool, err error) {
+	key := records.RequestKey(r.ID())
+	for day := now.Day(); day+2 > now.Day() && day <= now.Day(); day-- {
+		if _, err := s.Store.Get(ctx, records.DayPartition(a, day), key); err == nil {
+			return day, true, nil
+		} else if !errors.Is(err, store.ErrAbsent) {
+			return 0, false, err
+		}
+	}
+	day = now.Day()
+	err = s.Store.Commit(ctx, records.DayPartition(a, day), new(store.Batch).PutOnce(key, b, int64(now.Add(requestLife))))
+	return day, false, err
+}
+
+// wanted are the asked-for messages that are pending for the requester's
+// account and were sent by the addressed one (or by anybody, if the own
+// account's devices are asked).
+func (s *Service) wanted(ctx context.Context, a identity.AccountID, r retry.Request) ([]message.ID, error) {
+	var ids []message.ID
+	for _, id := range r.Messages {
+		p := records.MessagePartition(a, id)
+		rec, err := s.Store.Get(ctx, p, records.MessageKey(id))
+		if errors.Is(err, store.ErrAbsent) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		m, err := records.ParseMessage(rec.Value)
+		if err != nil {
+			return nil, err
+		}
+		h, err := message.ParseHeader(m.Header)
+		if err != nil {
+			return nil, err
+		}
+		if r.To == a || r.To == h.Sender {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// hand gives the request to the addressed account's devices: those online at
+// once, dealt out among them where it is large and new, the others through
+// their queues.
+func (s *Service) hand(ctx context.Context, c caller.Caller, r *retry.SignedRequest, to *identity.SignedList, day uint32, repeat bool, now identity.Time) (int, error) {
+	online := map[identity.DeviceID]bool{}
+	for _, d := range s.Queue.Online(r.Request.To) {
+		online[d] = true
+	}
+	var here, away []identity.DeviceID
+	for _, d := range to.List.Devices {
+		switch {
+		case r.Request.To == c.Account && d.ID == c.Device:
+		case online[d.ID]:
+			here = append(here, d.ID)
+		default:
+			away = append(away, d.ID)
+		}
+	}
+	parts := retry.Deal(r.Request.Messages, here, repeat)
+	for _, d := range away {
+		parts = append(parts, retry.Part{Holder: d})
+	}
+	for _, part := range parts {
+		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, day, r.ID(), part.Messages)}
+		if err := s.Queue.Push(ctx, r.Request.To, part.Holder, entry, now.Add(requestLife)); err != nil {
+			return 0, err
+		}
+	}
+	return len(here), nil
+}
+
+// CloseRetry withdraws requests: holders that have not taken them yet will not
+// find them any more.
+func (s *Service) CloseRetry(ctx context.Context, req *resealv1.CloseRetryRequest) (*resealv1.CloseRetryResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.RequestIds) > MaxRequests {
+		return nil, refusal.Limit("requests")
+	}
+	now := identity.TimeOf(s.Now())
+	for _, id := range req.RequestIds {
+		if len(id) != 32 {
+			return nil, refusal.Malformed("request id")
+		}
+		if err := s.close(ctx, c, [32]byte(id), now); err != nil {
+			return nil, s.fail(ctx, err)
+		}
+	}
+	return &resealv1.CloseRetryResponse{}, nil
+}
+
+// close deletes a request wherever it lies: on the day that it was made.
+func (s *Service) close(ctx context.Context, c caller.Caller, id [32]byte, now identity.Time) error {
+	for day := now.Day() - 32; day <= now.Day(); day++ {
+		p := records.DayPartition(c.Account, day)
+		rec, err := s.Store.Get(ctx, p, records.RequestKey(id))
+		if errors.Is(err, store.ErrAbsent) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// Only the device that asked withdraws.
+		if r, err := retry.ParseRequest(rec.Value); err != nil || r.Request.Device != c.Device {
+			return refusal.New(resealv1.Reason_REASON_PROOF)
+		}
+		if err := s.Store.Commit(ctx, p, new(store.Batch).DeleteOnce(records.RequestKey(id))); err != nil {
+			return err
+		}
+		s.Counter.Count("retry_closed", "")
+	}
+	return nil
+}
+
+func (s *Service) fail(ctx context.Context, err error) error {
+	return faults.Refuse(ctx, s.Log, "retry", err)
+}
