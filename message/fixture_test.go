@@ -106,6 +106,15 @@ func blobSend() *Send {
 	return s
 }
 
+func selfSend() *Send {
+	s := fixtureSend()
+	s.Header.Recipient = s.Header.Sender
+	s.Header.ID = NewID(s.Header.ID.Day(), s.Header.Sender, s.Header.Sender, s.ClientID, s.Header.Digest)
+	s.Wraps, s.Copies = s.Copies, nil
+	s.Recipient = s.Sender
+	return s
+}
+
 func fixtureReceipt(what What) Receipt {
 	rc := Receipt{
 		Message: fixtureHeader(Once).ID, Account: fill16("recipient"), Device: fill16("phone"), What: what,

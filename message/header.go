@@ -169,8 +169,6 @@ func (h Header) Validate() error {
 		return malformed("header kind")
 	case h.Sender.IsZero() || h.Recipient.IsZero() || h.SenderDevice.IsZero():
 		return malformed("header parties")
-	case h.Sender == h.Recipient:
-		return malformed("header: sender and recipient are one account")
 	case h.Created == 0 || h.Created > maxTime || h.ID.Day() != h.Created.Day():
 		return malformed("header creation time")
 	case h.Expires <= h.Created || h.Expires.Sub(h.Created) > MaxLife || h.Expires > maxTime:
@@ -228,7 +226,8 @@ func (h Header) CheckNew(now identity.Time) error {
 type Role uint8
 
 const (
-	// Inbox: the account is the recipient, its devices may show the content.
+	// Inbox: the account is the recipient, its devices may show the content. So
+	// it is for a message to the own account, too.
 	Inbox Role = 1
 	// HolderCopy: the account is the sender. Its devices keep the key to answer
 	// retries and never show the content as received.

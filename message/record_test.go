@@ -133,6 +133,11 @@ func TestRoleAndRewrapper(t *testing.T) {
 	if _, err := h.RoleOf(fill16("stranger")); !errors.Is(err, ErrParty) {
 		t.Error("a stranger has a role:", err)
 	}
+	self := h
+	self.Recipient = self.Sender
+	if role, err := self.RoleOf(h.Sender); err != nil || role != Inbox {
+		t.Error("a message to oneself is not in the inbox:", role, err)
+	}
 	if h.WithRewrapper(h.Sender, h.SenderDevice) != h {
 		t.Error("the sending device is named as rewrapper")
 	}

@@ -30,7 +30,8 @@ type Send struct {
 	Inline   []byte
 	Segments []byte
 	// Wraps for the recipient's devices, and copies for the sender's other
-	// devices, as holders. Each sorted by device id, one for a device.
+	// devices, as holders; to oneself the former are the latter and Copies is
+	// empty. Each sorted by device id, one for a device.
 	Wraps  []*Wrap
 	Copies []*Wrap
 	// The lists that they were made for.
@@ -140,6 +141,8 @@ func (s *Send) Validate() error {
 		return malformed("send of a blob")
 	case len(s.Segments) > MaxInlineSegments:
 		return malformed("send segments")
+	case h.Sender == h.Recipient && (len(s.Copies) != 0 || s.Sender != s.Recipient):
+		return malformed("send to oneself: copies, or two lists of one account")
 	case len(s.Wraps) > MaxWraps || len(s.Copies) > MaxWraps-1:
 		return malformed("send: too many wraps")
 	}

@@ -204,6 +204,9 @@ func patched(b []byte, at int, with ...byte) []byte {
 
 func generateHeaders(add func(name, scenario, format, outcome string, b []byte)) {
 	add("header-blob", "header of a blob, kept", "header", "ok", blobHeader().Encode())
+	self := fixtureHeader(Keep)
+	self.Recipient = self.Sender
+	add("header-to-oneself", "header of a message to the own account", "header", "ok", self.Encode())
 	holder := fixtureHeader(Once).WithRewrapper(fill16("recipient"), fill16("tablet"))
 	add("header-rewrapper", "header as a holder's wrap authenticates it", "header", "ok", holder.Encode())
 	for name, alter := range badHeaders {
@@ -220,7 +223,6 @@ var badHeaders = map[string]func(*Header){
 	"kind-unknown":            func(h *Header) { h.Kind = 2 },
 	"no-sender":               func(h *Header) { h.Sender = identity.AccountID{} },
 	"no-recipient":            func(h *Header) { h.Recipient = identity.AccountID{} },
-	"to-itself":               func(h *Header) { h.Recipient = h.Sender },
 	"no-sender-device":        func(h *Header) { h.SenderDevice = identity.DeviceID{} },
 	"created-0":               func(h *Header) { h.Created, h.ID = 0, ID{}; h.Expires = 1 },
 	"created-after-year-9999": func(h *Header) { h.Created = maxTime + 1; h.Expires = h.Created + 1 },
@@ -247,6 +249,7 @@ func generateSends(add func(name, scenario, format, outcome string, b []byte)) {
 	bare := fixtureSend()
 	bare.Wraps, bare.Copies = nil, nil
 	add("send-without-wraps", "send to an account that no device can be wrapped for", "send", "ok", bare.Encode())
+	add("send-to-oneself", "send to the own account: its other devices are the recipients", "send", "ok", selfSend().Encode())
 	for name, bad := range badSends {
 		s := fixtureSend()
 		if bad.blob {
@@ -291,7 +294,20 @@ var badSends = map[string]struct {
 	"wrap-by-recipient":         {party: true, alter: func(s *Send) { s.Wraps[0].Context.From.Account = s.Header.Recipient }},
 	"wrap-for-stranger":         {party: true, alter: func(s *Send) { s.Wraps[0].Context.To.Account = fill16("stranger") }},
 	"copy-among-wraps":          {party: true, alter: func(s *Send) { s.Wraps = s.Copies }},
-	"copy-for-recipient":        {party: true, alter: func(s *Send) { s.Copies = s.Wraps[:1] }},
+	"to-oneself-with-copies": {alter: func(s *Send) {
+		*s = *selfSend()
+		s.Copies = s.Wraps
+	}},
+	"to-oneself-two-lists": {alter: func(s *Send) {
+		*s = *selfSend()
+		s.Recipient.Version++
+		s.Wraps = nil
+	}},
+	"to-oneself-on-the-sender-device": {party: true, alter: func(s *Send) {
+		*s = *selfSend()
+		s.Wraps[0].Context.To.Device, s.Wraps[0].Context.From.Device = s.Header.SenderDevice, fill16("laptop")
+	}},
+	"copy-for-recipient": {party: true, alter: func(s *Send) { s.Copies = s.Wraps[:1] }},
 }
 
 func generateEnds(add func(name, scenario, format, outcome string, b []byte)) {
