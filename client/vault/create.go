@@ -3,6 +3,8 @@ package vault
 import (
 	"fmt"
 	"io"
+
+	"github.com/reseal/reseal/capsule"
 )
 
 // Create makes an account's section, empty, sealed under a fresh local share
@@ -13,10 +15,10 @@ import (
 // No slot that may hold a section is ever written over: the file's own count
 // of slots taken says which are free, and grows by up to maxDecoys more than
 // the one that is needed. All slots are then shuffled.
-func (v *Vault) Create(key RowKey, share Share) (*Section, error) {
+func (v *Vault) Create(key capsule.RowKey, share capsule.Share) (*Section, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.find(key, labelFile)) > 0 {
+	if len(v.find(key, currentTag)) > 0 {
 		return nil, ErrExists
 	}
 	var n nonce
@@ -26,8 +28,8 @@ func (v *Vault) Create(key RowKey, share Share) (*Section, error) {
 			return nil, err
 		}
 	}
-	h := makeHead(n, rowMAC(rowKeyBytes(&key), labelFile, n), shareIDBytes(&share), local)
-	s := newSection(v, &h, RowID(rowMAC(rowKeyBytes(&key), labelServer, n)), share)
+	h := makeHead(n, currentTag(key, n), share.ID, local)
+	s := newSection(v, &h, rowID(key, n), share)
 	p, err := v.withSlot(&h, s)
 	if err == nil {
 		err = v.rewrite(p)

@@ -6,13 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/reseal/reseal/capsule"
 )
 
 // hidden is how every secret of this package prints.
 const hidden = "hidden"
 
-// nonce is a slot's public random name, 32 bytes.
+// nonce is a slot's random name, 32 bytes, in clear. It stays when the section
+// is resealed, since the name of its server share follows from it.
 type nonce [32]byte
+
+// fileTag marks a slot for who has the row key, 32 bytes.
+type fileTag [32]byte
 
 // localShare is the half of a section's key that lies in the file, 32 bytes.
 type localShare [32]byte
@@ -48,18 +54,22 @@ func (Token) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
 // LogValue returns "hidden".
 func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// The labels under which a row key names a slot. "aside" is a name of its own,
-// so that a section that was set aside is still known to its account and is
-// never taken for the current one.
-const (
-	labelFile   = "file"
-	labelServer = "server"
-	labelAside  = "aside"
-)
+// currentTag marks the section that an account uses (K_row, spec/shares.md).
+func currentTag(k capsule.RowKey, n nonce) fileTag { return rowMAC(k, "file", n) }
 
-func rowMAC(key []byte, label string, n nonce) (out [32]byte) {
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte(label))
+// asideTag marks a section that was set aside. It is a tag of its own, so that
+// the account still knows the section and never takes it for the current one.
+func asideTag(k capsule.RowKey, n nonce) fileTag { return rowMAC(k, "aside", n) }
+
+// rowID names the section's share at the server, unlike any file tag, so that
+// who has both the file and the store cannot match them.
+func rowID(k capsule.RowKey, n nonce) capsule.RowID { return rowMAC(k, "server", n) }
+
+func rowMAC(k capsule.RowKey, what string, n nonce) (out [32]byte) {
+	key := k.Bytes()
+	defer clear(key[:])
+	m := hmac.New(sha256.New, key[:])
+	m.Write([]byte("reseal/1 row " + what + "\x00"))
 	m.Write(n[:])
 	m.Sum(out[:0])
 	return out

@@ -6,13 +6,15 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/reseal/reseal/capsule"
 )
 
 // Section is one account's records, open. All its methods may be called from
 // several goroutines. After Lock, Close or Erase every method fails.
 type Section struct {
 	v   *Vault
-	row RowID
+	row capsule.RowID
 
 	// queueMu guards the commits that wait for the one being written.
 	queueMu sync.Mutex
@@ -22,7 +24,7 @@ type Section struct {
 	// is taken before v.mu. It guards what follows.
 	writeMu sync.Mutex
 	head    head
-	share   Share
+	share   capsule.Share
 	keys    keys
 	journal File // nil until the first commit after a reseal
 	chain   chain
@@ -40,13 +42,13 @@ type Section struct {
 	closed  bool
 }
 
-func newSection(v *Vault, h *head, row RowID, share Share) *Section {
-	server := shareValueBytes(&share)
+func newSection(v *Vault, h *head, row capsule.RowID, share capsule.Share) *Section {
+	server := share.Value.Bytes()
 	return &Section{v: v, row: row, head: *h, share: share, keys: databaseKeys(h, &server), records: newRecords()}
 }
 
 // Row is the name of the section's share at the server.
-func (s *Section) Row() RowID { return s.row }
+func (s *Section) Row() capsule.RowID { return s.row }
 
 // Get returns a copy of a record.
 func (s *Section) Get(name string) (value []byte, ok bool) {
@@ -69,7 +71,7 @@ func (s *Section) Range(prefix string) iter.Seq2[string, []byte] {
 // with the old server share or with the new one, whichever side of the rename
 // a crash falls on; Slot.Share tells which. Afterwards the new one alone opens
 // it. On ErrFull the old state is intact.
-func (s *Section) Reseal(share Share) error {
+func (s *Section) Reseal(share capsule.Share) error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
 	if s.isClosed() {
@@ -161,7 +163,7 @@ func (s *Section) isClosed() bool {
 }
 
 // reseal writes the section into a new file. The caller holds writeMu.
-func (s *Section) reseal(share Share) error {
+func (s *Section) reseal(share capsule.Share) error {
 	v := s.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -195,13 +197,13 @@ func (s *Section) reseal(share Share) error {
 }
 
 // fresh is the head and the keys under which the section is sealed next.
-func (s *Section) fresh(share Share) (head, keys, error) {
+func (s *Section) fresh(share capsule.Share) (head, keys, error) {
 	var local localShare
 	if _, err := io.ReadFull(s.v.rand, local[:]); err != nil {
 		return head{}, keys{}, err
 	}
-	h := makeHead(s.head.nonce(), [32]byte(s.head.locator()), shareIDBytes(&share), local)
-	server := shareValueBytes(&share)
+	h := makeHead(s.head.nonce(), s.head.tag(), share.ID, local)
+	server := share.Value.Bytes()
 	return h, databaseKeys(&h, &server), nil
 }
 
@@ -225,5 +227,5 @@ func (s *Section) wipe() {
 	s.closed = true
 	s.records.wipe()
 	s.keys.wipe()
-	s.share = Share{}
+	s.share = capsule.Share{}
 }

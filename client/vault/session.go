@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/identity"
 )
 
@@ -120,7 +121,7 @@ func (s *Section) SaveSession(r Session, server SessionShare) error {
 	if _, err := io.ReadFull(s.v.rand, r.share[:]); err != nil {
 		return err
 	}
-	n, id, value := s.head.nonce(), s.head.shareID(), shareValueBytes(&s.share)
+	n, id, value := s.head.nonce(), s.head.shareID(), s.share.Value.Bytes()
 	plain := slices.Concat(n[:], id[:], value[:], s.row[:])
 	defer clear(plain)
 	key := r.key(&server)
@@ -198,8 +199,8 @@ func (v *Vault) Resume(r *Session, server SessionShare) (*Section, error) {
 	if i < 0 {
 		return nil, ErrOpen
 	}
-	share := makeShare([16]byte(plain[32:48]), [32]byte(plain[48:80]))
-	s, err := v.unlock(i, RowID(plain[80:]), share)
+	share := capsule.Share{ID: capsule.ShareID(plain[32:48]), Value: capsule.ServerShareOf([32]byte(plain[48:80]))}
+	s, err := v.unlock(i, capsule.RowID(plain[80:]), share)
 	if err == nil {
 		s.session = sessionName(r.Account)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+
+	"github.com/reseal/reseal/capsule"
 )
 
 // Unlock opens the section with the server share that it is sealed under and
@@ -11,7 +13,7 @@ import (
 // ErrDamaged (the journal), ErrNewer, ErrAbsent if the slot is out of date.
 // Nothing is changed on disk, except that a torn frame at the end of the
 // journal is cut off.
-func (s *Slot) Unlock(share Share) (*Section, error) {
+func (s *Slot) Unlock(share capsule.Share) (*Section, error) {
 	v := s.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -22,12 +24,12 @@ func (s *Slot) Unlock(share Share) (*Section, error) {
 	return v.unlock(i, s.row, share)
 }
 
-func (v *Vault) unlock(i int, row RowID, share Share) (*Section, error) {
+func (v *Vault) unlock(i int, row capsule.RowID, share capsule.Share) (*Section, error) {
 	h := v.heads[i]
 	if v.open[h.nonce()] != nil {
 		return nil, ErrUnlocked
 	}
-	if shareIDBytes(&share) != h.shareID() {
+	if share.ID != h.shareID() {
 		return nil, ErrOpen
 	}
 	s := newSection(v, &h, row, share)

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"github.com/reseal/reseal/capsule"
 )
 
 // The names of the files in the folder.
@@ -159,25 +161,24 @@ func (v *Vault) Close() error {
 // Slot is where a section lies, found but not opened. It is a value of the
 // moment: a reseal or SetAside makes it out of date.
 type Slot struct {
-	v       *Vault
-	head    head
-	row     RowID
-	aside   [32]byte
-	isAside bool
+	v     *Vault
+	head  head
+	row   capsule.RowID
+	aside fileTag
 }
 
 // Row is the name of the section's share at the server.
-func (s *Slot) Row() RowID { return s.row }
+func (s *Slot) Row() capsule.RowID { return s.row }
 
 // Share is the id of the server share that the section is sealed under.
-func (s *Slot) Share() ShareID { return ShareID(s.head.shareID()) }
+func (s *Slot) Share() capsule.ShareID { return s.head.shareID() }
 
 // Find looks for the section of an account. Errors: ErrAbsent; ErrDamaged if
 // it is absent but a slot's head is damaged, so that it might have been there.
-func (v *Vault) Find(key RowKey) (*Slot, error) {
+func (v *Vault) Find(key capsule.RowKey) (*Slot, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if found := v.find(key, labelFile); len(found) > 0 {
+	if found := v.find(key, currentTag); len(found) > 0 {
 		return found[0], nil
 	}
 	for i := range v.heads {
@@ -190,27 +191,21 @@ func (v *Vault) Find(key RowKey) (*Slot, error) {
 
 // Aside returns the sections of an account that were set aside. They can be
 // unlocked like any other, should their share come back.
-func (v *Vault) Aside(key RowKey) []*Slot {
+func (v *Vault) Aside(key capsule.RowKey) []*Slot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.find(key, labelAside)
+	return v.find(key, asideTag)
 }
 
-func (v *Vault) find(key RowKey, label string) (found []*Slot) {
+func (v *Vault) find(key capsule.RowKey, tag func(capsule.RowKey, nonce) fileTag) (found []*Slot) {
 	for i := range v.heads {
 		h := &v.heads[i]
-		want := rowMAC(rowKeyBytes(&key), label, h.nonce())
-		if hmac.Equal(want[:], h.locator()) && h.intact() {
-			found = append(found, v.slot(key, h))
+		want, got := tag(key, h.nonce()), h.tag()
+		if hmac.Equal(want[:], got[:]) && h.intact() {
+			found = append(found, &Slot{v, *h, rowID(key, h.nonce()), asideTag(key, h.nonce())})
 		}
 	}
 	return found
-}
-
-func (v *Vault) slot(key RowKey, h *head) *Slot {
-	return &Slot{v: v, head: *h,
-		row:   RowID(rowMAC(rowKeyBytes(&key), labelServer, h.nonce())),
-		aside: rowMAC(rowKeyBytes(&key), labelAside, h.nonce())}
 }
 
 func (v *Vault) index(n nonce) int {
