@@ -15,10 +15,11 @@ import (
 // AddReference makes the blob live at least until the message expires or
 // [Service.DropReference] is called. Account is the one whose message it is; the
 // same call may be repeated. Once AddReference returned nil, the collector does
-// not take the blob. Errors: ErrNotFound if there is no such blob (any more): it
-// must be uploaded again; ErrMalformed for an expiry that has passed;
-// ErrUnavailable.
-func (s *Service) AddReference(ctx context.Context, b message.BlobID, account identity.AccountID, id message.ID, expires identity.Time) error {
+// not take the blob. Errors: ErrNotFound if there is no such blob (any more), and
+// it must be uploaded again, or if c is not its capability, since who merely
+// heard of a blob shall not keep it alive; ErrMalformed for an expiry that has
+// passed; ErrUnavailable.
+func (s *Service) AddReference(ctx context.Context, b message.BlobID, c Capability, account identity.AccountID, id message.ID, expires identity.Time) error {
 	if b.IsZero() || expires <= s.now() {
 		return fmt.Errorf("%w: reference without blob or past its expiry", ErrMalformed)
 	}
@@ -27,6 +28,9 @@ func (s *Service) AddReference(ctx context.Context, b message.BlobID, account id
 		st, rev, err := s.liveState(ctx, b)
 		if err != nil {
 			return err
+		}
+		if !st.Capability.opens(c) {
+			return ErrNotFound
 		}
 		// Before the reference, so that none ends unnoticed.
 		d := due{Blob: b, Reason: dueExpiry, At: until.Add(2 * store.ClockTolerance), Object: st.Object}
