@@ -87,7 +87,7 @@ func (s *Store) hand(c *commit) error {
 // or, without answering, when the store has failed.
 func (s *Store) commitLoop() {
 	defer func() {
-		if p := recover(); p != nil { // Pebble panics when it cannot rotate its log
+		if p := recover(); p != nil { // an assertion of Pebble's
 			s.fail(fmt.Errorf("%v", p))
 		}
 	}()

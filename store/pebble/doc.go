@@ -44,8 +44,8 @@
 // commits end in [store.ErrFull] without effect, and reads go on: Pebble itself
 // cannot survive a log that it fails to write, so it is kept from meeting that.
 // If a write or sync fails all the same, or Pebble calls for its end in any other
-// way, the store stops: waiting commits are unknown, later calls get
-// [store.ErrFailed], [Store.Failed] is closed, and the process should end. What
-// a file system holds after a failed sync cannot be known from inside; the
+// way, the store stops as in a crash: waiting commits are unknown, later calls
+// get [store.ErrFailed], [Store.Failed] is closed, and the process should end.
+// What a file system holds after a failed sync cannot be known from inside; the
 // next start reads what is there. Damaged files are [store.ErrDamaged].
 package pebble

@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -15,171 +14,173 @@ import (
 	"github.com/reseal/reseal/store"
 )
 
-// markFile stands in the folder once a database was made in it. Without it
-// Pebble would take a folder that lost its manifest for a new one, and the
-// server would start empty as if nobody had ever signed up.
-const markFile = "RESEAL-STORE"
+// Inside the data folder. A database is made complete under its first name, then
+// renamed, so that one under the second name is complete: should it lack files,
+// it is damaged and never taken for a new one, as if nobody had signed up yet.
+const (
+	freshName = "db.new"
+	finalName = "db"
+)
 
-const layoutVersion = 1
-
-// openFolder opens Pebble, then reads or writes what the store keeps about
-// itself. A crash in between leaves a database without mark or format, which
-// the next start completes.
+// openFolder opens the database, after making it where there is none.
 func (s *Store) openFolder() error {
 	fs := s.options.FS
-	mark := fs.PathJoin(s.folder, markFile)
-	_, err := fs.Stat(mark)
-	marked := err == nil
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return fmt.Errorf("store: opening %s: %w", s.folder, err)
+	if err := makeFolder(fs, s.folder); err != nil {
+		return s.named(err)
 	}
-	if err := s.openPebble(marked); err != nil {
-		return s.named(err, marked)
-	}
-	err = s.readMeta()
-	if err == nil && !marked {
-		err = writeMark(fs, s.folder, mark)
-	}
+	lock, err := pebble.LockDirectory(s.folder, fs)
 	if err != nil {
-		_ = s.db.Close() // the first error is the one to tell
-		return s.named(err, marked)
+		return s.named(locked(err))
+	}
+	if err := s.openLocked(); err != nil {
+		return s.named(errors.Join(err, lock.Close()))
+	}
+	s.lock = lock
+	return nil
+}
+
+func (s *Store) openLocked() error {
+	fs := s.options.FS
+	final := fs.PathJoin(s.folder, finalName)
+	if _, err := fs.Stat(final); errors.Is(err, iofs.ErrNotExist) {
+		if err := s.makeDatabase(final); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	if err := s.openPebble(final, true); err != nil {
+		return missing(err)
+	}
+	if err := s.readMeta(); err != nil {
+		return errors.Join(err, s.closePebble())
 	}
 	return nil
 }
 
-// openPebble opens in a goroutine of its own, since the logger ends the one in
-// which Pebble meets something fatal.
-func (s *Store) openPebble(marked bool) error {
+// makeDatabase leaves either nothing under its final name or a database that is
+// complete and durable. What an earlier try left is thrown away: nothing was
+// ever acknowledged from it.
+func (s *Store) makeDatabase(final string) error {
+	fs := s.options.FS
+	fresh := fs.PathJoin(s.folder, freshName)
+	if err := fs.RemoveAll(fresh); err != nil {
+		return err
+	}
+	if err := s.openPebble(fresh, false); err != nil {
+		return err
+	}
+	if err := s.closePebble(); err != nil {
+		return err
+	}
+	if err := syncFolder(fs, fresh); err != nil {
+		return err
+	}
+	if err := fs.Rename(fresh, final); err != nil {
+		return err
+	}
+	return syncFolder(fs, s.folder)
+}
+
+// openPebble opens in a goroutine of its own, since the one in which Pebble
+// meets something fatal does not come back.
+func (s *Store) openPebble(folder string, exists bool) error {
 	cache := pebble.NewCache(s.options.Cache)
 	defer cache.Unref()
 	l := &logger{s.options.Logger, s.fail}
 	options := &pebble.Options{
-		FS: s.options.FS, Cache: cache, Logger: l, EventListener: l.events(),
+		FS: s.guard, Cache: cache, Logger: l, EventListener: l.events(),
 		// Fixed, so that a newer library does not make folders that an older
 		// server cannot read. It has sync marks in the log, by which damage
 		// in its middle is told from an end torn by a crash.
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
-		ErrorIfNotExists:            marked,
+		ErrorIfNotExists:            exists,
 		MemTableSize:                8 << 20, // far above maxGroup: a group is never split
 		MemTableStopWritesThreshold: 4,
 	}
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	return s.apart(func() (err error) {
+		s.db, err = pebble.Open(folder, options)
+		return err
+	})
+}
+
+func (s *Store) closePebble() error { return s.apart(s.db.Close) }
+
+// apart calls f, in which Pebble may stop for ever, and waits for it or for the
+// failure.
+func (s *Store) apart(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		err := errors.New("the engine gave up")
+		var err error
 		defer func() {
-			if p := recover(); p != nil {
+			if p := recover(); p != nil { // Pebble panics on some damaged files
 				err = fmt.Errorf("%w: %v", store.ErrDamaged, p)
 			}
 			done <- err
 		}()
-		s.db, err = pebble.Open(s.folder, options)
+		err = f()
 	}()
-	err := <-done
-	if failure := s.failedErr(); failure != nil {
-		return failure
+	select {
+	case err := <-done:
+		return err
+	case <-s.failed:
+		return s.failedErr()
+	}
+}
+
+func locked(err error) error {
+	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
+		return fmt.Errorf("%w: %w", store.ErrBusy, err)
+	}
+	return err
+}
+
+func missing(err error) error {
+	if errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, iofs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
 	return err
 }
 
 // named gives an error of opening the name by which a caller knows what to do.
-func (s *Store) named(err error, marked bool) error {
+func (s *Store) named(err error) error {
 	switch {
-	case errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"):
-		return fmt.Errorf("%w: %s is open in another server; stop that one first", store.ErrBusy, s.folder)
+	case errors.Is(err, store.ErrBusy):
+		return fmt.Errorf("%w; %s is open in another server, stop that one first", err, s.folder)
 	case vfs.IsNoSpaceError(err):
 		return fmt.Errorf("%w: free some space for %s, then start again: %w", store.ErrFull, s.folder, err)
-	case pebble.IsCorruptionError(err), errors.Is(err, pebble.ErrDBDoesNotExist),
-		errors.Is(err, store.ErrDamaged), marked && errors.Is(err, iofs.ErrNotExist):
-		return fmt.Errorf("%w: restore %s from a copy, or move it away to start empty: %w", store.ErrDamaged, s.folder, err)
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%w; restore %s from a copy, or move it away to start empty", err, s.folder)
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("%w: %w; restore %s from a copy, or move it away to start empty", store.ErrDamaged, err, s.folder)
 	case errors.Is(err, store.ErrKind):
 		return err
 	}
 	return fmt.Errorf("store: opening %s: %w", s.folder, err)
 }
 
-// readMeta checks format and kinds, adds rules that are new, and reads the
-// revision floor.
-func (s *Store) readMeta() error {
-	batch := s.db.NewBatch()
-	defer batch.Close()
-	version, err := s.metaValue("format")
-	if err != nil {
+// makeFolder makes folder and those above it that lack, each durable in its
+// parent.
+func makeFolder(fs vfs.FS, folder string) error {
+	if _, err := fs.Stat(folder); !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
-	switch {
-	case version == nil:
-		_ = batch.Set(metaKey("format"), []byte{layoutVersion}, nil)
-	case len(version) != 1 || version[0] != layoutVersion:
-		return fmt.Errorf("store: layout version %x is not known to this server; use a newer one", version)
-	}
-	for _, rule := range s.schema {
-		kind, err := s.metaValue("kind/" + rule.Prefix)
-		if err != nil {
+	parent := fs.PathDir(folder)
+	if parent != folder {
+		if err := makeFolder(fs, parent); err != nil {
 			return err
 		}
-		if kind == nil {
-			_ = batch.Set(metaKey("kind/"+rule.Prefix), []byte{byte(rule.Kind)}, nil)
-		} else if len(kind) != 1 || kind[0] != byte(rule.Kind) {
-			return fmt.Errorf("%w: %q was not %v when this store was written", store.ErrKind, rule.Prefix, rule.Kind)
-		}
 	}
-	floor, err := s.metaValue("floor")
-	if err != nil {
+	if err := fs.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	if floor != nil {
-		if len(floor) != 8 {
-			return fmt.Errorf("%w: revision floor of %d bytes", store.ErrDamaged, len(floor))
-		}
-		s.floor = binary.BigEndian.Uint64(floor)
-	}
-	if batch.Empty() {
-		return nil
-	}
-	return s.applySafely(batch)
+	return syncFolder(fs, parent)
 }
 
-// applySafely is Apply for callers outside of the committer.
-func (s *Store) applySafely(batch *pebble.Batch) error {
-	done := make(chan error, 1)
-	go func() {
-		err := store.ErrFailed
-		defer func() { done <- err }()
-		err = s.db.Apply(batch, pebble.Sync)
-	}()
-	return <-done
-}
-
-// metaValue is nil if there is none.
-func (s *Store) metaValue(name string) ([]byte, error) {
-	b, closer, err := s.db.Get(metaKey(name))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer closer.Close()
-	return append([]byte{}, b...), nil
-}
-
-// writeMark makes the mark durable. It is written after the database, so a mark
-// without a database means loss.
-func writeMark(fs vfs.FS, folder, mark string) error {
-	f, err := fs.Create(mark, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write([]byte("reseal store 1\n"))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
+func syncFolder(fs vfs.FS, folder string) error {
 	dir, err := fs.OpenDir(folder)
 	if err != nil {
 		return err

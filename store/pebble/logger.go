@@ -3,7 +3,6 @@ package pebble
 import (
 	"fmt"
 	"log/slog"
-	"runtime"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -21,18 +20,18 @@ func (l *logger) Errorf(format string, args ...any) {
 	l.slog.Error("store: engine reports an error", "detail", fmt.Sprintf(format, args...))
 }
 
-// Fatalf must not return: Pebble's state is undefined behind it. Ending only
-// this goroutine keeps the process alive to answer its callers, and since the
-// store is marked failed before, nothing touches Pebble again.
+// Fatalf must not return, for Pebble's state is undefined behind it. It neither
+// ends the process, which has callers to answer, nor unwinds, which would run
+// deferred unlocks and let other goroutines into that state.
 func (l *logger) Fatalf(format string, args ...any) {
-	cause := error(fatal{text: fmt.Sprintf(format, args...)})
+	cause := fatal{text: fmt.Sprintf(format, args...)}
 	for _, arg := range args {
 		if err, ok := arg.(error); ok {
-			cause = fatal{cause.Error(), err}
+			cause.cause = err
 		}
 	}
 	l.fail(cause)
-	runtime.Goexit()
+	select {}
 }
 
 // fatal is what Pebble said at its end and the error it was about, so that a
@@ -45,8 +44,8 @@ type fatal struct {
 func (f fatal) Error() string { return f.text }
 func (f fatal) Unwrap() error { return f.cause }
 
-// events keeps Pebble's default for corruption, which is Fatalf, from ending
-// the goroutine of a reader: the read itself returns the error as well.
+// events keeps Pebble's default for corruption, which is Fatalf, from stopping
+// the store: the read that met it returns the error.
 func (l *logger) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
@@ -54,9 +53,6 @@ func (l *logger) events() *pebble.EventListener {
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			l.slog.Error("store: damaged file", "file", info.Path)
-		},
-		DiskSlow: func(info pebble.DiskSlowInfo) {
-			l.slog.Warn("store: disk is slow", "operation", info.OpType.String(), "for", info.Duration)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			l.slog.Warn("store: writes wait for the disk", "reason", info.Reason)

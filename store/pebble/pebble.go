@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -61,7 +62,9 @@ type Store struct {
 	schema  store.Schema
 	options Options
 	folder  string
+	guard   *guardFS
 	db      *pebble.DB
+	lock    *pebble.Lock
 
 	queue    chan *commit
 	inflight atomic.Pointer[group] // written, maybe not yet synced
@@ -98,6 +101,7 @@ func Open(folder string, schema store.Schema, o Options) (*Store, error) {
 		failed:  make(chan struct{}),
 		closing: make(chan struct{}),
 	}
+	s.guard = &guardFS{FS: s.options.FS, fail: s.fail}
 	if err := s.openFolder(); err != nil {
 		return nil, err
 	}
@@ -130,16 +134,15 @@ func (s *Store) Close() error {
 	close(s.queue)
 	s.life.Unlock()
 
-	stopped := make(chan struct{})
-	go func() { s.running.Wait(); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-s.failed: // the committer may hang inside Pebble for ever
+	stopped := func() error { s.running.Wait(); return nil }
+	err := s.apart(stopped)
+	if err == nil {
+		err = s.closePebble()
 	}
-	if err := s.failedErr(); err != nil {
-		return err
+	if s.failedErr() != nil {
+		return s.failedErr()
 	}
-	if err := s.db.Close(); err != nil {
+	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("store: closing %s: %w", s.folder, err)
 	}
 	return nil
