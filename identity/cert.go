@@ -152,7 +152,8 @@ func (s *SignedCertificate) Hash() CertHash { return s.hash }
 func (h CertHash) String() string { return hex.EncodeToString(h[:]) }
 
 func (c Certificate) wellFormed() bool {
-	return c.Epoch > 0 && c.MaxVersion > 0 &&
+	return !c.Account.IsZero() && !c.Device.IsZero() &&
+		c.Epoch > 0 && c.MaxVersion > 0 &&
 		c.NotBefore <= MaxTime && c.NotAfter <= MaxTime &&
 		c.NotAfter == c.NotBefore.Add(CertificateLife)
 }

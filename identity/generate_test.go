@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 )
@@ -18,6 +19,17 @@ const (
 	atDevices     = 171
 	atDevice      = 173
 )
+
+// The first millisecond that no record may carry, and 90 days before it.
+var (
+	year10000      = uint64Bytes(uint64(MaxTime) + 1)
+	untilYear10000 = uint64Bytes(uint64((MaxTime + 1).Add(-CertificateLife)))
+)
+
+func uint64Bytes(n uint64) (b [8]byte) {
+	binary.BigEndian.PutUint64(b[:], n)
+	return b
+}
 
 // scenarios makes every vector of spec/vectors/identity.
 func scenarios() (out []scenario) {
@@ -74,6 +86,8 @@ func listScenarios() (out []scenario) {
 	bad("empty", "malformed", "no bytes at all", nil)
 	bad("record-version-0", "malformed", "no record has version 0", re(patch(one, 0, 0, 0)))
 	bad("record-version-2", "newer version", "a version that this specification does not know", re(patch(one, 0, 0, 2)))
+	bad("account-zero", "malformed", "the zero id names no account", re(patch(one, 3, make([]byte, 16)...)))
+	bad("device-id-zero", "malformed", "the zero id names no device", re(patch(one, atDevice, make([]byte, 16)...)))
 	bad("form-0", "malformed", "unknown form", re(patch(one, atForm, 0)))
 	bad("form-3", "malformed", "unknown form", re(patch(one, atForm, 3)))
 	bad("truncated", "malformed", "the last byte is missing", first.Bytes()[:len(first.Bytes())-1])
@@ -82,7 +96,7 @@ func listScenarios() (out []scenario) {
 	bad("version-0", "malformed", "list versions begin at 1", re(patch(one, atVersion, make([]byte, 8)...)))
 	bad("first-with-previous", "malformed", "version 1 has no list before it", re(patch(one, atPrev, 1)))
 	bad("second-without-previous", "malformed", "version 2 must name the list before it", re(patch(two, atPrev, make([]byte, 32)...)))
-	bad("issued-too-late", "malformed", "issued at 2^48 ms, above the latest time", re(patch(one, atIssued, 0, 1, 0, 0, 0, 0, 0, 0)))
+	bad("issued-too-late", "malformed", "issued in the year 10000", re(patch(one, atIssued, year10000[:]...)))
 	bad("book-hash-without-version", "malformed", "book version 0 has a zero hash", re(patch(one, atBookVersion+8, 1)))
 	bad("book-version-without-hash", "malformed", "a book version has a hash", re(patch(one, atBookVersion+7, 1)))
 	self := k.Public().Next()
@@ -102,7 +116,7 @@ func listScenarios() (out []scenario) {
 	bad("device-key-twice", "malformed", "two devices with one key", re(patch(many, atDevice+deviceSize+16, entry(0)[16:48]...)))
 	ak := k.Public()
 	bad("device-key-is-account-key", "malformed", "one key in two roles", re(patch(one, atDevice+16, ak[:]...)))
-	bad("device-added-too-late", "malformed", "added at 2^48 ms, above the latest time", re(patch(one, atDevice+48, 0, 1, 0, 0, 0, 0, 0, 0)))
+	bad("device-added-too-late", "malformed", "added in the year 10000", re(patch(one, atDevice+48, year10000[:]...)))
 	for _, n := range []byte{0, 4} {
 		bad(fmt.Sprintf("class-%d", n), "malformed", "unknown class", re(patch(one, atDevice+56, n)))
 		bad(fmt.Sprintf("how-%d", n), "malformed", "unknown way in", re(patch(one, atDevice+57, n)))
@@ -113,8 +127,8 @@ func listScenarios() (out []scenario) {
 	bad("account-key-small-order", "unusable key", "under the neutral element one signature verifies for every list", append(patch(one, atKey, identityPoint[:]...), sig[:]...))
 	bad("device-key-small-order", "unusable key", "a device key that anybody can sign for", re(patch(one, atDevice+16, identityPoint[:]...)))
 	alias := bytes.Repeat([]byte{0xff}, 32)
-	alias[0], alias[31] = 0xee, 0x7f
-	bad("device-key-not-canonical", "unusable key", "y = p + 1: another encoding of the neutral element", re(patch(one, atDevice+16, alias...)))
+	alias[0], alias[31] = 0xed+3, 0x7f
+	bad("device-key-not-canonical", "unusable key", "y = p + 3: another encoding of a point that is not of small order", re(patch(one, atDevice+16, alias...)))
 	bad("device-key-no-point", "unusable key", "y = 2 is on no point", re(patch(one, atDevice+16, append([]byte{2}, make([]byte, 31)...)...)))
 	bad("altered", "signature", "one bit of the body is flipped", patch(first.Bytes(), atIssued+7, first.Bytes()[atIssued+7]^1))
 	bad("signature-altered", "signature", "one bit of the signature is flipped", patch(first.Bytes(), len(one), first.Bytes()[len(one)]^1))
@@ -127,6 +141,7 @@ func listScenarios() (out []scenario) {
 	bad("rotation-at-version-1", "malformed", "the first list follows no key", rerot(patch(patch(rot, atVersion+7, 1), atPrev, make([]byte, 32)...)))
 	old := k.Public()
 	newKey := aliceKey(1).Public()
+	bad("rotation-device-key-is-old-account-key", "malformed", "one key in two roles", rerot(patch(rot, atDevice+16, old[:]...)))
 	bad("rotation-to-the-same-key", "malformed", "a key cannot succeed itself", rerot(patch(rot, len(rot)-32, newKey[:]...)))
 	back := old.Next()
 	bad("rotation-commits-to-the-old-key", "malformed", "the key that is left cannot come back", rerot(patch(rot, atNext, back[:]...)))
@@ -166,11 +181,13 @@ func certificateScenarios() (out []scenario) {
 	add("record-version-2", "newer version", "a version that this specification does not know", list, re(patch(b, 0, 0, 2)))
 	add("truncated", "malformed", "the last byte is missing", list, b[:len(b)-1])
 	add("trailing", "malformed", "one byte after the signature", list, append(bytes.Clone(b), 0))
+	add("account-zero", "malformed", "the zero id names no account", list, re(patch(b, 2, make([]byte, 16)...)))
+	add("device-zero", "malformed", "the zero id names no device", list, re(patch(b, 18, make([]byte, 16)...)))
 	add("epoch-0", "malformed", "epochs begin at 1", list, re(patch(b, 34, make([]byte, 8)...)))
 	add("highest-version-0", "malformed", "a device reads version 1 at the least", list, re(patch(b, 1290, 0, 0)))
 	add("life-too-long", "malformed", "one millisecond more than 90 days", list, re(patch(b, 1307, b[1307]+1)))
 	add("life-backwards", "malformed", "ends before it begins", list, re(patch(b, 1300, make([]byte, 8)...)))
-	add("too-late", "malformed", "dates above the latest time", list, re(patch(b, 1292, 0, 0xff)))
+	add("too-late", "malformed", "begins before the year 10000 and ends in it", list, re(patch(patch(b, 1292, untilYear10000[:]...), 1300, year10000[:]...)))
 	add("altered", "signature", "one bit of the body is flipped", list, patch(b, 41, b[41]^2))
 	add("signature-altered", "signature", "one bit of the signature is flipped", list, patch(b, certificateBody, b[certificateBody]^1))
 	high := plusL(Signature(b[certificateBody:]))
@@ -184,13 +201,14 @@ func certificateScenarios() (out []scenario) {
 	add("other-account", "other account", "the account that signed the list is another", must(SignList(stranger, accountKey("bob"))), b)
 	add("kem-not-reduced", "unusable key", "a coefficient of the ML-KEM key is not below 3329", list, re(patch(b, 42, 0xff, 0xff, 0xff)))
 	add("kem-x25519-low-order", "unusable key", "the X25519 half of the epoch key is zero", list, re(patch(b, 1258-32, make([]byte, 32)...)))
+	alias := bytes.Repeat([]byte{0xff}, 32)
+	alias[0], alias[31] = 0xed+9, 0x7f
+	add("kem-x25519-not-canonical", "unusable key", "p + 9: another encoding of the base point in the X25519 half", list, re(patch(b, 1258-32, alias...)))
 	for i, u := range lowOrderX25519 {
 		add(fmt.Sprintf("auth-low-order-%d", i), "unusable key", "an X25519 key of low order", list, re(patch(b, 1258, u[:]...)))
 	}
 	xa := bytes.Clone(b[1258:1290])
 	add("auth-high-bit", "unusable key", "the highest bit of the X25519 key is set: not canonical", list, re(patch(b, 1289, xa[31]|0x80)))
-	alias := bytes.Repeat([]byte{0xff}, 32)
-	alias[0], alias[31] = 0xed+9, 0x7f
 	add("auth-not-canonical", "unusable key", "p + 9: another encoding of the base point", list, re(patch(b, 1258, alias...)))
 	return out
 }

@@ -247,6 +247,29 @@ func TestPossession(t *testing.T) {
 	}
 }
 
+func TestVerifyNamesTheDevice(t *testing.T) {
+	c := signedCertificate(1, 1)
+	d := device(1)
+	if err := c.Verify(d); err != nil {
+		t.Fatal(err)
+	}
+	d.ID = device(2).ID // another entry that holds the same key
+	if err := c.Verify(d); !errors.Is(err, ErrSignature) {
+		t.Errorf("a certificate of another device id: %v", err)
+	}
+}
+
+func TestEpochPublicIsCanonical(t *testing.T) {
+	p := epochKey("a").Public()
+	if _, err := p.HPKE(); err != nil {
+		t.Fatal(err)
+	}
+	p[EpochPublicSize-1] |= 0x80
+	if _, err := p.HPKE(); !errors.Is(err, ErrKey) {
+		t.Errorf("wraps to a key that is not canonical: %v", err)
+	}
+}
+
 func TestDH(t *testing.T) {
 	a, b := authKey("a"), authKey("b")
 	x, errX := a.DH(b.Public())

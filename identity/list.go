@@ -28,9 +28,10 @@ const (
 	nameListHash   = "device list hash"
 )
 
-// MaxTime is the latest time that a record may carry: 2^48-1 ms, in the year
-// 10889. It keeps every difference of two times inside an int64.
-const MaxTime Time = 1<<48 - 1
+// MaxTime is the latest time that a record may carry: the last millisecond of
+// the year 9999. It keeps every difference of two times inside an int64, and
+// every time inside what common date formats write.
+const MaxTime Time = 253402300799999
 
 // Class says what kind of client a device is.
 type Class uint8

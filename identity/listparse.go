@@ -62,6 +62,10 @@ func decodeList(b []byte) (l DeviceList, from *AccountPublic, rest []byte, err e
 // wellFormed is every rule about a list that needs no other list and no curve
 // arithmetic. It is the same for writers and readers.
 func (l DeviceList) wellFormed(from *AccountPublic) bool {
+	// All zero means "none" in records that name an account or a device.
+	if l.Account.IsZero() || slices.ContainsFunc(l.Devices, func(d Device) bool { return d.ID.IsZero() }) {
+		return false
+	}
 	if l.Version == 0 || (l.Version == 1) != (l.Prev == ListHash{}) {
 		return false
 	}
