@@ -104,11 +104,11 @@ func (s *clientCall) Send(msg any) error {
 		return err
 	}
 	b = endFrame(b, at)
-	s.sent, s.live = true, true
 	if err := s.c.register(s); err != nil {
 		<-s.c.slots
 		return callError(err)
 	}
+	s.sent = true
 	binary.BigEndian.PutUint32(b[at+1:], s.id)
 	err = s.c.out.send(s.ctx, b)
 	putBuffer(b)

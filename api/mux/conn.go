@@ -272,7 +272,7 @@ func (c *Conn) register(call *clientCall) error {
 			break
 		}
 	}
-	call.id = c.next
+	call.id, call.live = c.next, true // nobody else has it yet
 	c.calls[call.id] = call
 	return nil
 }

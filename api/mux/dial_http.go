@@ -50,6 +50,7 @@ func wrongServer(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	return errors.As(err, &record) || errors.As(err, &cert) || errors.As(err, &authority) || errors.As(err, &host) ||
+		errors.Is(err, http.ErrSchemeMismatch) ||
 		// net/http has no type for an answer that is no HTTP.
 		strings.Contains(err.Error(), "malformed HTTP")
 }

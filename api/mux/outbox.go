@@ -32,6 +32,7 @@ type outbox struct {
 	err     error
 	queue   []byte
 	space   chan struct{} // closed when the queue was taken; nil: nobody waits
+	quiet   chan struct{} // closed when the writer is done; nil: nobody waits
 }
 
 // writeRounds is how often one sender takes the queue of others before it
@@ -94,6 +95,10 @@ func (o *outbox) write(first []byte) {
 			o.mu.Lock()
 			if len(o.queue) == 0 || o.err != nil {
 				o.writing = false
+				if o.quiet != nil {
+					close(o.quiet)
+					o.quiet = nil
+				}
 				o.mu.Unlock()
 				return
 			}
@@ -121,6 +126,24 @@ func (o *outbox) write(first []byte) {
 			go o.write(nil)
 			return
 		}
+	}
+}
+
+// flush waits until what was sent before is written.
+func (o *outbox) flush(ctx context.Context) {
+	o.mu.Lock()
+	if !o.writing {
+		o.mu.Unlock()
+		return
+	}
+	if o.quiet == nil {
+		o.quiet = make(chan struct{})
+	}
+	quiet := o.quiet
+	o.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
 	}
 }
 

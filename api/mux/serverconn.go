@@ -118,6 +118,13 @@ func readReason(err error) (Reason, *connect.Error) {
 	return ReasonLost, nil
 }
 
+func frameReason(err error) (Reason, *connect.Error) {
+	if err == errFrameSize {
+		return ReasonTooLarge, tooLarge
+	}
+	return ReasonProtocol, malformed
+}
+
 // frames handles one WebSocket message. A reason ends the connection.
 func (c *serverConn) frames(b []byte) (Reason, *connect.Error) {
 	if len(b) == 0 {
@@ -125,10 +132,10 @@ func (c *serverConn) frames(b []byte) (Reason, *connect.Error) {
 	}
 	for len(b) > 0 {
 		f, rest, err := nextFrame(b, c.h.o.MaxMessage)
-		if errors.Is(err, errFrameSize) {
-			return ReasonTooLarge, tooLarge
+		if err != nil {
+			return frameReason(err)
 		}
-		if err != nil || c.admitted == (f.typ == frameHello) {
+		if c.admitted == (f.typ == frameHello) {
 			return ReasonProtocol, malformed
 		}
 		b = rest
@@ -139,7 +146,7 @@ func (c *serverConn) frames(b []byte) (Reason, *connect.Error) {
 			}
 		case frameCall:
 			if err := c.call(f.call, f.payload); err != nil {
-				return ReasonProtocol, malformed
+				return frameReason(err)
 			}
 		case frameCancel:
 			c.mu.Lock()
@@ -234,12 +241,13 @@ func (c *serverConn) end(reason Reason, refusal *connect.Error) {
 		// Bounds all of it: whoever does not read is cut.
 		hard := time.AfterFunc(closeTimeout, func() { _ = c.ws.CloseNow() })
 		defer hard.Stop()
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
 		if refusal != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-			defer cancel()
 			b, at := beginFrame(getBuffer(), frameEnd, 0)
 			_ = c.out.send(ctx, endFrame(appendEnd(b, refusal, nil), at))
 		}
+		c.out.flush(ctx) // the close frame must come last
 		_ = c.ws.Close(reason.status(), string(reason))
 	}()
 }
