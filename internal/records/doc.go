@@ -10,7 +10,7 @@
 //	                     lists/version                  once     signed device list of that version
 //	                     share/row                      decided  [Shares]
 //	                     book                           decided  [BookHead]
-//	                     part/version/n                 once     sealed part of the book
+//	                     part/writer/n                  once     sealed part of the book
 //	                     sess/hash                      decided  [Session]
 //	                     cert/device/epoch              once     signed epoch certificate
 //	                     block/account                  decided  [Block]

@@ -82,8 +82,11 @@ func ShareKey(row [32]byte) store.Key { return SharesAll + store.Key(row[:]) }
 // SessionKey is a session, by the hash of its token.
 func SessionKey(hash [32]byte) store.Key { return Sess + store.Key(hash[:]) }
 
-// PartKey is one part of one version of the book.
-func PartKey(version uint64, n int) store.Key { return Parts + be8(version) + "/" + be8(uint64(n))[6:] }
+// PartKey is one part of the book that a writer put; the head names the writer
+// whose parts stand.
+func PartKey(writer [16]byte, n int) store.Key {
+	return Parts + store.Key(writer[:]) + "/" + be8(uint64(n))[6:]
+}
 
 // CertKey is a device's certificate of one epoch; CertsOf is their prefix.
 func CertKey(d identity.DeviceID, epoch uint64) store.Key { return CertsOf(d) + be8(epoch) }

@@ -109,16 +109,24 @@ func ParseShares(v []byte) (sh Shares, err error) {
 type BookHead struct {
 	Version uint64
 	Parts   uint16
+	// Writer names the parts that belong to this version.
+	Writer [16]byte
 }
 
 // Encode returns the value of `book`.
 func (h BookHead) Encode() []byte {
-	return build(func(b *cryptobyte.Builder) { b.AddUint64(h.Version); b.AddUint16(h.Parts) })
+	return build(func(b *cryptobyte.Builder) {
+		b.AddUint64(h.Version)
+		b.AddUint16(h.Parts)
+		b.AddBytes(h.Writer[:])
+	})
 }
 
 // ParseBookHead reads the value of `book`.
 func ParseBookHead(v []byte) (h BookHead, err error) {
-	err = parse(v, func(s *cryptobyte.String) bool { return s.ReadUint64(&h.Version) && s.ReadUint16(&h.Parts) })
+	err = parse(v, func(s *cryptobyte.String) bool {
+		return s.ReadUint64(&h.Version) && s.ReadUint16(&h.Parts) && s.CopyBytes(h.Writer[:])
+	})
 	return h, err
 }
 

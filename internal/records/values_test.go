@@ -26,7 +26,7 @@ var codecs = map[string]struct {
 		func(b []byte) ([]byte, error) { p, err := ParseShares(b); return p.Encode(), err },
 	},
 	"book": {
-		BookHead{7, 3}.Encode(),
+		BookHead{7, 3, [16]byte{1}}.Encode(),
 		func(b []byte) ([]byte, error) { p, err := ParseBookHead(b); return p.Encode(), err },
 	},
 	"session": {

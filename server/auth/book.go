@@ -1,0 +1,187 @@
+package auth
+
+import (
+	"context"
+	"errors"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/store"
+)
+
+func checkBook(b *resealv1.Book) error {
+	if len(b.GetParts()) > MaxParts {
+		return refusal.Limit("book")
+	}
+	for _, part := range b.GetParts() {
+		if len(part) == 0 || len(part) > MaxPart {
+			return refusal.Limit("book part")
+		}
+	}
+	return nil
+}
+
+// head reads which version of the book stands; rev is 0 for none.
+func (s *Service) head(ctx context.Context, id identity.AccountID) (h records.BookHead, rev uint64, err error) {
+	rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.Book)
+	if errors.Is(err, store.ErrAbsent) {
+		return h, 0, nil
+	}
+	if err != nil {
+		return h, 0, err
+	}
+	h, err = records.ParseBookHead(rec.Value)
+	return h, rec.Rev, err
+}
+
+// GetBook returns the account's sealed book.
+func (s *Service) GetBook(ctx context.Context, _ *resealv1.GetBookRequest) (*resealv1.GetBookResponse, error) {
+	c, err := caller.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range 4 { // the parts may be replaced while they are read
+		b, err := s.getBook(ctx, c.Account)
+		if errors.Is(err, store.ErrAbsent) {
+			continue
+		}
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		return &resealv1.GetBookResponse{Book: b}, nil
+	}
+	return nil, refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
+}
+
+func (s *Service) getBook(ctx context.Context, id identity.AccountID) (*resealv1.Book, error) {
+	h, rev, err := s.head(ctx, id)
+	if err != nil || rev == 0 {
+		return &resealv1.Book{}, err
+	}
+	b := &resealv1.Book{Version: h.Version}
+	for n := range int(h.Parts) {
+		rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.PartKey(h.Writer, n))
+		if err != nil {
+			return nil, err
+		}
+		b.Parts = append(b.Parts, rec.Value)
+	}
+	return b, nil
+}
+
+// PutBook stores a new version of the book: its parts first, then the head that
+// makes them stand, then the old parts go.
+func (s *Service) PutBook(ctx context.Context, req *resealv1.PutBookRequest) (*resealv1.PutBookResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBook(req.Book); err != nil {
+		return nil, err
+	}
+	if len(req.Book.GetParts()) == 0 || req.Book.Version <= req.BaseVersion {
+		return nil, refusal.Malformed("book")
+	}
+	if err := s.putBook(ctx, c.Account, req); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	s.Bus.Publish(s.Topics.Book(c.Account), nil)
+	return &resealv1.PutBookResponse{}, nil
+}
+
+func (s *Service) putBook(ctx context.Context, id identity.AccountID, req *resealv1.PutBookRequest) error {
+	token, err := tokenOf(req)
+	if err != nil {
+		return err
+	}
+	h, rev, err := s.head(ctx, id)
+	if err != nil {
+		return err
+	}
+	if h.Writer == token {
+		return nil // a repeat
+	}
+	if h.Version != req.BaseVersion {
+		return refusal.New(resealv1.Reason_REASON_CONFLICT)
+	}
+	p := records.AccountPartition(id)
+	for n, part := range req.Book.Parts {
+		if err := s.Store.Commit(ctx, p, new(store.Batch).PutOnce(records.PartKey(token, n), part, 0)); err != nil {
+			return err
+		}
+	}
+	next := records.BookHead{Version: req.Book.Version, Parts: uint16(len(req.Book.Parts)), Writer: token}
+	b := new(store.Batch)
+	if rev == 0 {
+		b.Create(records.Book, next.Encode(), token, 0)
+	} else {
+		b.Replace(records.Book, rev, next.Encode(), token, 0)
+	}
+	if err := s.commit(ctx, id, b, token); err != nil {
+		return err
+	}
+	return s.sweepParts(ctx, p, token)
+}
+
+// sweepParts deletes the parts of every other writer: older versions, and those
+// of writers that lost. One that is still writing will be refused at the head.
+func (s *Service) sweepParts(ctx context.Context, p store.Partition, keep store.Token) error {
+	mine := records.PartKey(keep, 0)
+	mine = mine[:len(mine)-2]
+	b := new(store.Batch)
+	for rec, err := range store.Scan(ctx, s.Store, p, records.Parts, store.PrefixEnd(records.Parts), true) {
+		if err != nil {
+			return err
+		}
+		if len(rec.Key) >= len(mine) && rec.Key[:len(mine)] == mine {
+			continue
+		}
+		if b.DeleteOnce(rec.Key); len(b.Writes) == store.MaxWrites {
+			break // the rest goes with the next version
+		}
+	}
+	if len(b.Writes) == 0 {
+		return nil
+	}
+	return s.Store.Commit(ctx, p, b)
+}
+
+// SetBlocked notes the account's own choice that the server drops what another
+// account sends.
+func (s *Service) SetBlocked(ctx context.Context, req *resealv1.SetBlockedRequest) (*resealv1.SetBlockedResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !isLen(req.AccountId, 16) {
+		return nil, refusal.Malformed("account")
+	}
+	if err := s.setBlocked(ctx, c.Account, identity.AccountID(req.AccountId), req.Blocked); err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return &resealv1.SetBlockedResponse{}, nil
+}
+
+func (s *Service) setBlocked(ctx context.Context, id, whom identity.AccountID, blocked bool) error {
+	p, k := records.AccountPartition(id), records.BlockKey(whom)
+	token, err := store.NewToken(s.Rand)
+	if err != nil {
+		return err
+	}
+	rec, err := s.Store.Get(ctx, p, k)
+	b := new(store.Batch)
+	switch {
+	case errors.Is(err, store.ErrAbsent) && !blocked:
+		return nil
+	case errors.Is(err, store.ErrAbsent):
+		b.Create(k, records.EncodeBlock(true), token, 0)
+	case err != nil:
+		return err
+	default:
+		b.Replace(k, rec.Rev, records.EncodeBlock(blocked), token, 0)
+	}
+	return s.commit(ctx, id, b, token)
+}
