@@ -1,6 +1,7 @@
 package capsule
 
 import (
+	"errors"
 	"io"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -8,6 +9,10 @@ import (
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/opaque"
 )
+
+// ErrIncomplete is returned when a capsule is sealed that lacks a key or the
+// list head.
+var ErrIncomplete = errors.New("capsule: incomplete capsule")
 
 // Size is the size of a sealed capsule and of a sealed copy, bytes.
 const Size = boxOver + plainSize
@@ -48,14 +53,24 @@ type Place struct {
 }
 
 // Seal makes the capsule under the export key: Size bytes. rand gives the
-// nonce.
+// nonce. Errors: [ErrIncomplete]; a capsule that nobody can use must not
+// replace one that somebody can.
 func (c Capsule) Seal(rand io.Reader, k opaque.ExportKey, p Place) ([]byte, error) {
-	return sealBox(rand, exportKey(k), c.encode(), p.aad("capsule"))
+	return c.seal(rand, exportKey(k), p.aad("capsule"))
 }
 
 // SealCopy makes the copy under the capsule's own recovery key: Size bytes.
+// Errors: [ErrIncomplete].
 func (c Capsule) SealCopy(rand io.Reader, p Place) ([]byte, error) {
-	return sealBox(rand, c.Recovery.b, c.encode(), p.aad("capsule copy"))
+	return c.seal(rand, c.Recovery.b, p.aad("capsule copy"))
+}
+
+func (c Capsule) seal(rand io.Reader, key [KeySize]byte, aad []byte) ([]byte, error) {
+	plain := c.encode()
+	if _, err := parse(plain); err != nil {
+		return nil, ErrIncomplete
+	}
+	return sealBox(rand, key, plain, aad)
 }
 
 // Open opens a capsule. Errors: [ErrOpen], [ErrVersion]. The caller checks that

@@ -1,0 +1,453 @@
+package book
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/handle"
+	"github.com/reseal/reseal/identity"
+)
+
+// keyOf is a key for tests: a chain of them, each the committed next of the one
+// before it.
+func keyOf(account, n byte) (k identity.AccountPublic) {
+	return sha256.Sum256([]byte{'k', account, n})
+}
+
+func pinOf(account, n byte, version uint64, hash byte) identity.Pin {
+	next := keyOf(account, n+1)
+	return identity.Pin{
+		Account: identity.AccountID{account}, Key: keyOf(account, n), Next: sha256.Sum256(next[:]),
+		Version: version, Hash: identity.ListHash{hash},
+	}
+}
+
+// rival has the same key as pinOf, but commits to another next one.
+func rival(account, n byte, version uint64) identity.Pin {
+	p := pinOf(account, n, version, 1)
+	p.Next[0] ^= 1
+	return p
+}
+
+func encode(t testing.TB, b *Book) []byte {
+	t.Helper()
+	enc, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return enc
+}
+
+// merged are the outcomes of merging in every order and grouping, which must
+// be one.
+func merged(t *testing.T, books ...*Book) *Book {
+	t.Helper()
+	var want []byte
+	var result *Book
+	var permute func(done *Book, rest []*Book)
+	permute = func(done *Book, rest []*Book) {
+		if len(rest) == 0 {
+			enc := encode(t, done)
+			if want == nil {
+				want, result = enc, done
+			} else if !bytes.Equal(enc, want) {
+				t.Fatal("the order of merging matters")
+			}
+			return
+		}
+		for i, b := range rest {
+			others := append(append([]*Book{}, rest[:i]...), rest[i+1:]...)
+			permute(Merge(done, b), others)
+			permute(Merge(b, done), others)
+			if len(others) > 0 {
+				permute(Merge(done, Merge(b, others[0])), others[1:])
+			}
+		}
+	}
+	permute(new(Book), books)
+	if again := encode(t, Merge(result, result)); !bytes.Equal(again, want) {
+		t.Fatal("merging with itself changes a book")
+	}
+	return result
+}
+
+func with(cs ...Contact) *Book {
+	b := new(Book)
+	for _, c := range cs {
+		b.Put(c)
+	}
+	return b
+}
+
+func contact(h handle.Handle, p identity.Pin) Contact { return new(Book).Add(h, p) }
+
+func changed(c Contact, f func(*Contact)) Contact {
+	c = c.clone()
+	f(&c)
+	return c
+}
+
+func TestHigherListWins(t *testing.T) {
+	b := merged(t, with(contact("bob", pinOf(1, 0, 3, 3))), with(contact("bob", pinOf(1, 0, 9, 9))), with(contact("bob", pinOf(1, 0, 5, 5))))
+	c, _ := b.Contact(identity.AccountID{1})
+	if p, err := c.Current(); err != nil || p.Version != 9 {
+		t.Errorf("current %d, %v", p.Version, err)
+	}
+}
+
+func TestConflictUntilThePick(t *testing.T) {
+	a, b := contact("bob", pinOf(1, 0, 3, 3)), contact("bob", pinOf(1, 10, 3, 3))
+	m := merged(t, with(a), with(b))
+	c, _ := m.Contact(identity.AccountID{1})
+	if _, err := c.Current(); err != ErrConflict {
+		t.Fatalf("two keys: %v", err)
+	}
+	if err := c.Follow(pinOf(1, 0, 4, 4)); err != ErrConflict {
+		t.Errorf("followed in a conflict: %v", err)
+	}
+	picked := changed(c, func(c *Contact) { c.Choose(pinOf(1, 10, 3, 3)) })
+	m = merged(t, with(a), with(b), with(picked))
+	c, _ = m.Contact(identity.AccountID{1})
+	if p, err := c.Current(); err != nil || p.Key != keyOf(1, 10) {
+		t.Errorf("after the pick: %v", err)
+	}
+	other := changed(a, func(c *Contact) { c.Choose(pinOf(1, 0, 3, 3)) })
+	m = merged(t, with(picked), with(other))
+	if c, _ = m.Contact(identity.AccountID{1}); len(c.Pins) != 2 {
+		t.Error("two different picks must be a conflict")
+	}
+}
+
+// TestForks: the same list version with two hashes, and the same key with two
+// commitments, are conflicts too.
+func TestForks(t *testing.T) {
+	for name, books := range map[string][]*Book{
+		"list fork": {with(contact("bob", pinOf(1, 0, 3, 1))), with(contact("bob", pinOf(1, 0, 3, 2))), with(contact("bob", pinOf(1, 0, 3, 3)))},
+		"next":      {with(contact("bob", pinOf(1, 0, 3, 1))), with(contact("bob", rival(1, 0, 7)))},
+	} {
+		c, _ := merged(t, books...).Contact(identity.AccountID{1})
+		if _, err := c.Current(); err != ErrConflict || len(c.Pins) != 2 {
+			t.Errorf("%s: %v, %d pins", name, err, len(c.Pins))
+		}
+	}
+}
+
+// TestSuccessionIsNoConflict: a device that has not heard of a rotation merges
+// with one that has.
+func TestSuccessionIsNoConflict(t *testing.T) {
+	old := contact("bob", pinOf(1, 0, 3, 3))
+	old.Verify(keyOf(1, 0))
+	followed := changed(old, func(c *Contact) {
+		if err := c.Follow(pinOf(1, 1, 4, 4)); err != nil {
+			t.Error(err)
+		}
+	})
+	late := contact("bob", pinOf(1, 1, 4, 4)) // met bob after the rotation, alone
+	for name, books := range map[string][]*Book{
+		"followed": {with(old), with(followed)}, "met late": {with(old), with(late)}, "all": {with(old), with(followed), with(late)},
+	} {
+		c, _ := merged(t, books...).Contact(identity.AccountID{1})
+		if p, err := c.Current(); err != nil || p.Key != keyOf(1, 1) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !followed.IsVerified() {
+		t.Error("a rotation keeps the verified mark")
+	}
+	reset := changed(old, func(c *Contact) { c.Choose(pinOf(1, 20, 1, 1)) })
+	if reset.IsVerified() {
+		t.Error("a reset must not keep the verified mark")
+	}
+	if err := old.Follow(rival(1, 0, 4)); err != ErrConflict {
+		t.Errorf("another next key was followed: %v", err)
+	}
+}
+
+func TestCycleOfNextKeysIsConflict(t *testing.T) {
+	a, b := pinOf(1, 0, 3, 3), pinOf(1, 1, 4, 4)
+	b.Next = sha256.Sum256(a.Key[:])
+	c := contact("bob", a)
+	c.Pins, _ = joinPins(c.Pins, []identity.Pin{b})
+	if _, err := c.Current(); err != ErrConflict {
+		t.Error(err)
+	}
+}
+
+func TestCrowded(t *testing.T) {
+	var books []*Book
+	for i := range byte(MaxRivals + 1) {
+		books = append(books, with(contact("bob", pinOf(1, 10*i, 3, 3))))
+	}
+	m := new(Book)
+	for _, b := range books {
+		m = Merge(m, b)
+	}
+	c, _ := m.Contact(identity.AccountID{1})
+	if _, err := c.Current(); !c.Crowded || err != ErrConflict {
+		t.Fatalf("crowded %v, %v", c.Crowded, err)
+	}
+	c.Choose(pinOf(1, 0, 3, 3))
+	m = Merge(m, with(c))
+	if c, _ = m.Contact(identity.AccountID{1}); c.Crowded {
+		t.Error("the pick does not end it")
+	}
+	encode(t, m)
+}
+
+func TestBlocked(t *testing.T) {
+	c := contact("bob", pinOf(1, 0, 3, 3))
+	blocked := changed(c, func(c *Contact) { c.SetBlocked(true) })
+	unblocked := changed(blocked, func(c *Contact) { c.SetBlocked(false) })
+	tie := changed(unblocked, func(c *Contact) { c.Blocked = true })
+	for name, v := range map[string]struct {
+		books []*Book
+		want  bool
+	}{
+		"later block": {[]*Book{with(c), with(blocked)}, true}, "later unblock": {[]*Book{with(blocked), with(unblocked), with(c)}, false},
+		"tie":     {[]*Book{with(unblocked), with(tie)}, true},
+		"removed": {[]*Book{with(c), with(changed(blocked, (*Contact).Remove))}, true},
+	} {
+		if c, _ := merged(t, v.books...).Contact(identity.AccountID{1}); c.Blocked != v.want {
+			t.Errorf("%s: blocked %v", name, c.Blocked)
+		}
+	}
+}
+
+func TestRemoval(t *testing.T) {
+	c := contact("bob", pinOf(1, 0, 3, 3))
+	c.Accepted = true
+	removed := changed(c, (*Contact).Remove)
+	newer := changed(c, func(c *Contact) { c.SetHandle("bobby"); c.Verify(keyOf(1, 0)) })
+	m := merged(t, with(c), with(removed), with(newer))
+	got, ok := m.Contact(identity.AccountID{1})
+	if !ok || !got.Removed || got.Handle != "" || len(got.Pins) != 0 || got.Accepted {
+		t.Errorf("a removal leaves %+v", got)
+	}
+	if _, err := got.Current(); err != ErrNoKey {
+		t.Error(err)
+	}
+	back := m.Add("bob", pinOf(1, 10, 1, 1))
+	if back.Life != 1 || back.Accepted {
+		t.Errorf("added again: %+v", back)
+	}
+	m = merged(t, m, with(removed), with(newer))
+	if c, _ := m.Contact(identity.AccountID{1}); c.Removed || len(c.Pins) != 1 || c.Pins[0].Key != keyOf(1, 10) || c.IsVerified() {
+		t.Errorf("the new life is mixed with the old: %+v", c)
+	}
+}
+
+func TestVerifiedTie(t *testing.T) {
+	c := contact("bob", pinOf(1, 0, 3, 3))
+	a, b := changed(c, func(c *Contact) { c.Verify(keyOf(1, 0)) }), changed(c, func(c *Contact) { c.Verify(keyOf(1, 5)) })
+	if c, _ := merged(t, with(a), with(b), with(a)).Contact(identity.AccountID{1}); c.IsVerified() || c.VerifiedCount != 1 {
+		t.Error("two marks that disagree must be none")
+	}
+}
+
+func TestRenamedHandle(t *testing.T) {
+	b := new(Book)
+	b.Add("bob", pinOf(1, 0, 3, 3))
+	c := b.Add("bob", pinOf(2, 0, 1, 1))
+	if !c.Renamed || len(b.Named("bob")) != 2 {
+		t.Errorf("no warning: %+v", c)
+	}
+	m := merged(t, with(contact("bob", pinOf(1, 0, 3, 3))), with(contact("bob", pinOf(2, 0, 1, 1))))
+	for _, c := range m.Contacts() {
+		if !m.Ambiguous(c) {
+			t.Error("no warning where two devices met two bobs")
+		}
+	}
+	if only := with(contact("bob", pinOf(1, 0, 3, 3))); only.Ambiguous(only.Contacts()[0]) {
+		t.Error("a warning without a reason")
+	}
+}
+
+func TestSettings(t *testing.T) {
+	a, b := new(Book), new(Book)
+	if err := errors.Join(a.Set("theme", []byte("dark")), b.Set("theme", []byte("light")), b.Set("theme", []byte("blue"))); err != nil {
+		t.Fatal(err)
+	}
+	m := merged(t, a, b)
+	if v, ok := m.Setting("theme"); !ok || string(v) != "blue" {
+		t.Errorf("%q", v)
+	}
+	if err := m.Set("theme", nil); err != nil {
+		t.Fatal(err)
+	}
+	m = merged(t, m, a, b)
+	if _, ok := m.Setting("theme"); ok || len(m.Settings()) != 1 {
+		t.Error("a removed setting comes back")
+	}
+	for _, name := range []string{"", "A", "a b", "é", strings.Repeat("a", MaxSettingName+1)} {
+		if err := a.Set(name, []byte("x")); err != ErrMalformed {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	if err := a.Set("a", make([]byte, MaxSettingValue+1)); err != ErrFull {
+		t.Error(err)
+	}
+}
+
+func TestCountsDoNotWrap(t *testing.T) {
+	c := contact("bob", pinOf(1, 0, 3, 3))
+	c.BlockedCount = 1<<32 - 1
+	c.SetBlocked(true)
+	if c.BlockedCount != 1<<32-1 {
+		t.Error(c.BlockedCount)
+	}
+}
+
+// TestValuesAreCopies: who holds a contact cannot change the book.
+func TestValuesAreCopies(t *testing.T) {
+	b := with(contact("bob", pinOf(1, 0, 3, 3)))
+	before := encode(t, b)
+	b.Contacts()[0].Pins[0].Version = 99
+	c, _ := b.Contact(identity.AccountID{1})
+	c.Pins[0].Version = 99
+	m := Merge(b, new(Book))
+	m.contacts[0].Pins[0].Version = 99
+	if !bytes.Equal(encode(t, b), before) {
+		t.Error("the book changed")
+	}
+}
+
+var (
+	bookKey = capsule.BookKeyOf([32]byte{1})
+	account = identity.AccountID{7}
+)
+
+func TestStored(t *testing.T) {
+	small := with(contact("bob", pinOf(1, 0, 3, 3)))
+	big := new(Book)
+	for i := range 1200 {
+		p := pinOf(1, 0, 3, 3)
+		p.Account = identity.AccountID{byte(i >> 8), byte(i), 1}
+		big.Put(Contact{Account: p.Account, Handle: "someone", Pins: []identity.Pin{p}})
+	}
+	for name, b := range map[string]*Book{"empty": new(Book), "small": small, "big": big} {
+		s, err := b.Store(rand.Reader, bookKey, account, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, hash, err := Load(bookKey, account, 5, s.Parts)
+		if err != nil || hash != s.Hash || !bytes.Equal(encode(t, got), encode(t, b)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		size := 0
+		for _, p := range s.Parts {
+			if size += len(p) - partHead; len(p) > MaxPart {
+				t.Errorf("%s: a part of %d", name, len(p))
+			}
+		}
+		if (size-sealOver)%padBlock != 0 {
+			t.Errorf("%s: %d bytes tell more than a step", name, size)
+		}
+	}
+
+	s, err := big.Store(rand.Reader, bookKey, account, 5)
+	if err != nil || len(s.Parts) < 3 {
+		t.Fatal(err, len(s.Parts))
+	}
+	again, err := big.Store(rand.Reader, bookKey, account, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := big.Store(rand.Reader, bookKey, account, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(i int, p []byte) [][]byte {
+		all := append([][]byte{}, s.Parts...)
+		all[i] = p
+		return all
+	}
+	flipped := func(i, at int) []byte {
+		p := bytes.Clone(s.Parts[i])
+		p[at] ^= 1
+		return p
+	}
+	swapped := part(0, s.Parts[1])
+	swapped[1] = s.Parts[0]
+	for name, c := range map[string]struct {
+		version uint64
+		parts   [][]byte
+	}{
+		"none": {5, nil}, "too many": {5, make([][]byte, MaxParts+1)}, "other version": {6, s.Parts}, "version 0": {0, s.Parts},
+		"last missing": {5, s.Parts[:len(s.Parts)-1]}, "one more": {5, append(append([][]byte{}, s.Parts...), s.Parts[0])},
+		"swapped": {5, swapped}, "twice": {5, part(1, s.Parts[0])},
+		"of another writing": {5, part(1, again.Parts[1])}, "of the next version": {5, part(1, next.Parts[1])},
+		"body": {5, part(1, flipped(1, 100))}, "index": {5, part(1, flipped(1, 11))}, "count": {5, part(0, flipped(0, 13))},
+		"hash": {5, part(0, flipped(0, 20))}, "short": {5, part(0, s.Parts[0][:MaxPart-1])}, "empty part": {5, part(0, s.Parts[0][:partHead])},
+		"long": {5, part(0, append(bytes.Clone(s.Parts[0]), 0))}, "no head": {5, [][]byte{{0}}},
+	} {
+		if b, _, err := Load(bookKey, account, c.version, c.parts); err != ErrOpen || b != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := Load(capsule.BookKeyOf([32]byte{2}), account, 5, s.Parts); err != ErrOpen {
+		t.Errorf("other key: %v", err)
+	}
+	if _, _, err := Load(bookKey, identity.AccountID{8}, 5, s.Parts); err != ErrOpen {
+		t.Errorf("other account: %v", err)
+	}
+	if _, _, err := Load(bookKey, account, 5, part(0, flipped(0, 0))); err != ErrVersion {
+		t.Errorf("newer part: %v", err)
+	}
+	if _, err := small.Store(rand.Reader, bookKey, account, 0); err != ErrMalformed {
+		t.Errorf("version 0: %v", err)
+	}
+}
+
+// TestServerCannotRelabel: parts cut anew under another version have the right
+// hash, and still do not open.
+func TestServerCannotRelabel(t *testing.T) {
+	s, err := new(Book).Store(rand.Reader, bookKey, account, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, _, err := join(5, s.Parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Load(bookKey, account, 6, split(6, sealed).Parts); err != ErrOpen {
+		t.Errorf("an old book passes as a new one: %v", err)
+	}
+	if _, _, err := Load(bookKey, account, 5, split(5, append([]byte{0, 2}, sealed[2:]...)).Parts); err != ErrVersion {
+		t.Errorf("newer format: %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	b := new(Book)
+	for i := range MaxContacts + 1 {
+		b.contacts = append(b.contacts, Contact{Account: identity.AccountID{1, byte(i >> 8), byte(i)}, Removed: true})
+	}
+	if _, err := b.Encode(); err != ErrFull {
+		t.Errorf("%d contacts: %v", len(b.contacts), err)
+	}
+	b.contacts = b.contacts[:MaxContacts]
+	if got, err := Parse(encode(t, b)); err != nil || len(got.contacts) != MaxContacts {
+		t.Errorf("%d contacts: %v", MaxContacts, err)
+	}
+	for i := range b.contacts {
+		c := contact("someone", pinOf(1, 0, 3, 3))
+		c.Account, c.Pins[0].Account = b.contacts[i].Account, b.contacts[i].Account
+		b.contacts[i] = c
+	}
+	if _, err := b.Encode(); err != ErrFull {
+		t.Errorf("1.5 MiB: %v", err)
+	}
+	if _, err := Parse(make([]byte, MaxEncoded+1)); err != ErrFull {
+		t.Error(err)
+	}
+	b.contacts = b.contacts[:6500]
+	s, err := b.Store(rand.Reader, bookKey, account, 1)
+	if err != nil || len(s.Parts) > MaxParts {
+		t.Errorf("6500 contacts: %v, %d parts", err, len(s.Parts))
+	}
+}
