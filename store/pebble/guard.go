@@ -5,19 +5,31 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guardFS stands between Pebble and the disk. Pebble retries a table file that it
-// cannot write, but a failing log, manifest or folder ends the process: it
-// panics with its mutex unlocked, which no recover can catch. So an error
-// there is not returned: the store is marked failed, which answers all callers,
-// and the goroutine that met it stays where it is for ever. Nothing after the
-// failed write happens then, which is just what a crash at that point is.
+// maxRetries is how often in a row a table file may fail, apart from a full
+// disk, before the disk counts as broken.
+const maxRetries = 10
+
+// guardFS stands between Pebble and the disk. A failing log, manifest or folder
+// makes Pebble end the process: it panics with its mutex unlocked, which no
+// recover can catch. So an error there is not returned: the store is marked
+// failed, which answers all callers, and the goroutine that met it stays where
+// it is for ever. Nothing after the failed write happens then, which is just
+// what a crash at that point is.
+//
+// A table file that it cannot write Pebble tries again, at once and without end.
+// The guard slows that down, and gives up after some tries unless it is
+// space that lacks.
 type guardFS struct {
 	vfs.FS
-	fail func(error)
+	fail   func(error)
+	failed <-chan struct{}
+	bad    atomic.Int64 // errors at table files in a row
 }
 
 // vital reports files without which Pebble cannot go on.
@@ -26,21 +38,31 @@ func (g *guardFS) vital(name string) bool {
 	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.")
 }
 
-// check returns only nil.
-func (g *guardFS) check(name, doing string, err error) error {
-	if err != nil {
+// check returns err only if it is about a file that is not vital.
+func (g *guardFS) check(name string, vital bool, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-g.failed:
+		select {}
+	default:
+	}
+	n := g.bad.Add(1)
+	if vital || (n > maxRetries && !vfs.IsNoSpaceError(err)) {
 		g.fail(fmt.Errorf("%s %s: %w", doing, g.PathBase(name), err))
 		select {}
 	}
-	return nil
+	time.Sleep(time.Duration(min(n, 100)) * 10 * time.Millisecond)
+	return err
 }
 
 func (g *guardFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
-	if !g.vital(name) {
-		return f, err
+	vital := g.vital(name)
+	if err := g.check(name, vital, "creating", err); err != nil {
+		return nil, err
 	}
-	_ = g.check(name, "creating", err)
-	return &guardFile{f, g, name}, nil
+	return &guardFile{f, g, name, vital}, nil
 }
 
 // Create makes what a marker is about to name durable before the marker: Pebble
@@ -48,7 +70,7 @@ func (g *guardFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
 // of the two would leave a database without its manifest.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
-		_ = g.check(name, "syncing the folder of", syncFolder(g.FS, g.PathDir(name)))
+		_ = g.check(name, true, "syncing the folder of", syncFolder(g.FS, g.PathDir(name)))
 	}
 	f, err := g.FS.Create(name, c)
 	return g.wrap(name, f, err)
@@ -64,44 +86,56 @@ func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	if errors.Is(err, iofs.ErrNotExist) { // asked while opening, and answered
 		return nil, err
 	}
-	_ = g.check(name, "opening", err)
-	return &guardFile{f, g, name}, nil
+	_ = g.check(name, true, "opening", err)
+	return &guardFile{f, g, name, true}, nil
 }
 
 // Unwrap implements [vfs.FS].
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
 
-// guardFile is a vital file, or a folder: what a folder's failed sync has lost
-// cannot be known.
+// guardFile is a file, or a folder, which is vital: what its failed sync has
+// lost cannot be known.
 type guardFile struct {
 	vfs.File
 	guard *guardFS
 	name  string
+	vital bool
+}
+
+func (f *guardFile) check(doing string, err error) error {
+	return f.guard.check(f.name, f.vital, doing, err)
+}
+
+func (f *guardFile) synced(err error) error {
+	if err == nil && !f.vital {
+		f.guard.bad.Store(0)
+	}
+	return f.check("syncing", err)
 }
 
 func (f *guardFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	return n, f.guard.check(f.name, "writing", err)
+	return n, f.check("writing", err)
 }
 
 func (f *guardFile) WriteAt(p []byte, at int64) (int, error) {
 	n, err := f.File.WriteAt(p, at)
-	return n, f.guard.check(f.name, "writing", err)
+	return n, f.check("writing", err)
 }
 
 func (f *guardFile) Sync() error {
-	return f.guard.check(f.name, "syncing", f.File.Sync())
+	return f.synced(f.File.Sync())
 }
 
 func (f *guardFile) SyncData() error {
-	return f.guard.check(f.name, "syncing", f.File.SyncData())
+	return f.synced(f.File.SyncData())
 }
 
 func (f *guardFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
-	return full, f.guard.check(f.name, "syncing", err)
+	return full, f.synced(err)
 }
 
 func (f *guardFile) Close() error {
-	return f.guard.check(f.name, "closing", f.File.Close())
+	return f.check("closing", f.File.Close())
 }

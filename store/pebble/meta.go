@@ -17,7 +17,6 @@ const layoutVersion = 1
 // which the next start completes.
 func (s *Store) readMeta() error {
 	batch := s.db.NewBatch()
-	defer batch.Close()
 	version, err := s.metaValue("format")
 	if err != nil {
 		return err
@@ -49,10 +48,14 @@ func (s *Store) readMeta() error {
 		}
 		s.floor = binary.BigEndian.Uint64(floor)
 	}
-	if batch.Empty() {
-		return nil
+	if !batch.Empty() {
+		if err := s.apart(func() error { return s.db.Apply(batch, pebble.Sync) }); err != nil {
+			return err
+		}
 	}
-	return s.apart(func() error { return s.db.Apply(batch, pebble.Sync) })
+	// Only here: closing hands the batch to the next who wants one, and after
+	// a failure Pebble may be using it still.
+	return batch.Close()
 }
 
 // metaValue is nil if there is none.

@@ -101,7 +101,7 @@ func Open(folder string, schema store.Schema, o Options) (*Store, error) {
 		failed:  make(chan struct{}),
 		closing: make(chan struct{}),
 	}
-	s.guard = &guardFS{FS: s.options.FS, fail: s.fail}
+	s.guard = &guardFS{FS: s.options.FS, fail: s.fail, failed: s.failed}
 	if err := s.openFolder(); err != nil {
 		return nil, err
 	}
