@@ -1,5 +1,7 @@
 package identity
 
+import "errors"
+
 // Pin is what a contact remembers of an account: the account key and its
 // committed successor, and the highest list seen.
 type Pin struct {
@@ -87,21 +89,19 @@ func (p Pin) FollowAll(lists []*SignedList) (Pin, error) {
 }
 
 // Agree is the way out of ErrKeyChanged after a reset: the user looked at l's
-// account key and agreed to it. The list must be above the pinned one and carry
-// exactly the key agreed to, so that what the user saw is what is pinned.
-// Errors: ErrOtherAccount, ErrOlder, ErrFork, ErrKeyChanged (another key).
+// account key and agreed to it. The list must carry exactly the key agreed to,
+// so that what the user saw is what is pinned. A list that needs no agreement
+// is followed, and one that is an alarm stays one: an agreement must not talk
+// over it. Errors: as Follow; ErrKeyChanged for another key than agreed.
 func (p Pin) Agree(l *SignedList, agreed AccountPublic) (Pin, error) {
-	switch {
-	case l.List.Account != p.Account:
-		return p, ErrOtherAccount
-	case l.List.Version <= p.Version:
-		return p, ErrOlder
-	case l.List.Key != agreed:
+	if l.List.Account == p.Account && l.List.Key != agreed {
 		return p, ErrKeyChanged
-	case l.List.Key == p.Key:
-		// No reset: an agreement must not talk over an alarm.
-		return p.Follow(l)
-	case l.List.Version-p.Version == 1 && l.List.Prev != p.Hash:
+	}
+	q, err := p.Follow(l)
+	if !errors.Is(err, ErrKeyChanged) {
+		return q, err
+	}
+	if l.List.Version-p.Version == 1 && l.List.Prev != p.Hash {
 		return p, ErrFork
 	}
 	return PinOf(l), nil

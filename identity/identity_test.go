@@ -38,6 +38,15 @@ func TestAgree(t *testing.T) {
 	if _, err := p.Agree(must(SignList(stolen, aliceKey(0))), stolen.Key); !errors.Is(err, ErrNextChanged) {
 		t.Errorf("an agreement talked over an alarm: %v", err)
 	}
+	thief := accountKey("thief")
+	taken := v2.successor(start + 8)
+	taken.Key, taken.Next = thief.Public(), accountKey("thief next").Public().Next()
+	if _, err := p.Agree(must(SignRotation(taken, aliceKey(0), thief)), thief.Public()); !errors.Is(err, ErrSecondSuccession) {
+		t.Errorf("an agreement talked over a second succession: %v", err)
+	}
+	if q, err := PinOf(h.lists[0]).Agree(v2, v2.List.Key); err != nil || q != p {
+		t.Errorf("an agreement to the pinned key: %v", err)
+	}
 	bob := FirstList(account("bob"), key, reset.List.Next, device(1), start)
 	if _, err := p.Agree(must(SignList(bob, accountKey("after reset"))), key); !errors.Is(err, ErrOtherAccount) {
 		t.Errorf("agreed to another account: %v", err)
