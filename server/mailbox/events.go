@@ -95,6 +95,13 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	if err := s.backlog(ctx, c, out); err != nil {
 		return s.fail(ctx, err)
 	}
+	if ev, err := s.bookEvent(ctx, c.Account); err != nil {
+		return s.fail(ctx, err)
+	} else if ev != nil {
+		if err := out.Send(ev); err != nil {
+			return err
+		}
+	}
 	if err := out.Send(&resealv1.EventsResponse{Event: &resealv1.EventsResponse_CaughtUp{
 		CaughtUp: &resealv1.CaughtUp{ServerTimeMs: uint64(s.now())},
 	}}); err != nil {

@@ -1,0 +1,366 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+)
+
+// What the keys of an account can be wrong in, as the user is told.
+var (
+	// ErrUnknownContact: no contact has this account id.
+	ErrUnknownContact = errors.New("client: unknown contact")
+	// ErrKeys: lists or certificates that do not verify.
+	ErrKeys = errors.New("client: account keys do not verify")
+	// ErrKeyChanged: the user decided on a key that is not the one on record.
+	ErrKeyChanged = errors.New("client: the account key is another one by now")
+	// ErrAlarm: everything with this account is held back until the user
+	// decides (Trust).
+	ErrAlarm = errors.New("client: the account's keys changed in a way that its old key does not vouch for")
+	// ErrBlocked: the user blocked this account.
+	ErrBlocked = errors.New("client: account is blocked")
+)
+
+// learn takes what the server tells of accounts. Each is checked on its own;
+// one that does not verify never stops the others.
+func (s *step) learn(all []*resealv1.AccountKeys) error {
+	for _, k := range all {
+		if err := s.learnOne(k); err != nil && !errors.Is(err, errIgnored) {
+			s.count.BadKeys++
+		}
+	}
+	return nil
+}
+
+// errIgnored is an answer about somebody who is of no interest here.
+var errIgnored = errors.New("client: not asked for")
+
+func (s *step) learnOne(k *resealv1.AccountKeys) error {
+	if len(k.GetAccountId()) != len(identity.AccountID{}) {
+		return ErrKeys
+	}
+	id := identity.AccountID(k.AccountId)
+	if id == s.e.id.account {
+		return s.learnOwn(k)
+	}
+	c := s.contact(id)
+	if c == nil {
+		if _, wanted := s.tx.get(prefixResolve + id.String()); !wanted {
+			return errIgnored
+		}
+		var err error
+		if c, err = s.firstContact(k); err != nil {
+			return err
+		}
+	}
+	changed, err := s.follow(c, k)
+	if err != nil {
+		return err
+	}
+	s.tx.delete(prefixResolve + id.String())
+	if changed {
+		s.reconsider(id)
+	}
+	return nil
+}
+
+// firstContact pins the account as it is now: trust on first use. Safety
+// numbers are how two people check that the server did not lie here.
+func (s *step) firstContact(k *resealv1.AccountKeys) (*state.Contact, error) {
+	l, err := identity.ParseSignedList(k.List)
+	if err != nil || l.List.Account != identity.AccountID(k.AccountId) {
+		return nil, ErrKeys
+	}
+	c := &state.Contact{
+		Account: k.AccountId, Handle: k.Handle, Key: l.List.Key[:], Next: l.List.Next[:],
+	}
+	s.setHandle(c)
+	return c, nil
+}
+
+// setHandle lets a handle name this contact. A handle that named another
+// account before marks the new one as renamed, so that the user is warned.
+func (s *step) setHandle(c *state.Contact) {
+	if c.Handle == "" {
+		return
+	}
+	name := prefixHandle + c.Handle
+	if old, ok := s.tx.get(name); ok && string(old) != string(c.Account) {
+		c.Renamed = true
+	}
+	s.tx.put(name, c.Account)
+}
+
+func pinOf(c *state.Contact) identity.Pin {
+	p := identity.Pin{Account: identity.AccountID(c.Account), Version: c.ListVersion}
+	copy(p.Key[:], c.Key)
+	copy(p.Next[:], c.Next)
+	copy(p.Hash[:], c.ListHash)
+	return p
+}
+
+// follow checks the chain of rotations and the newest list against the pin,
+// then the certificates against the list, and stores what is newer. changed
+// tells whether anything was.
+func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys) (changed bool, err error) {
+	newest, err := identity.ParseSignedList(k.List)
+	if err != nil || newest.List.Account != identity.AccountID(c.Account) {
+		return false, ErrKeys
+	}
+	pin, chain := pinOf(c), append(slices.Clone(k.Rotations), k.List)
+	if c.ListVersion == 0 {
+		pin, chain = identity.PinOf(newest), nil
+	}
+	for i, b := range chain {
+		l, err := identity.ParseSignedList(b)
+		if err != nil {
+			return false, ErrKeys
+		}
+		next, err := pin.Follow(l)
+		switch {
+		case errors.Is(err, identity.ErrOlder) && i < len(k.Rotations):
+			continue
+		case errors.Is(err, identity.ErrOlder):
+			// Late news, or a server that serves an old list: what is known stays.
+			s.count.OlderLists++
+			return false, nil
+		case err != nil:
+			s.alarm(c, l, err)
+			return true, fmt.Errorf("%w: %w", ErrKeys, err)
+		}
+		pin = next
+	}
+	if pin.Version > c.ListVersion || len(c.List) == 0 {
+		s.listChanged(identity.AccountID(c.Account), c.List, newest, false)
+		c.Key, c.Next, c.ListVersion, c.ListHash = pin.Key[:], pin.Next[:], pin.Version, pin.Hash[:]
+		c.List = k.List
+		changed = true
+		s.dirtyBook(identity.AccountID(c.Account))
+	}
+	var certs bool
+	c.Certificates, certs = s.followCertificates(newest, c.Certificates, k.Certificates)
+	if changed || certs {
+		s.saveContact(c)
+	}
+	return changed || certs, nil
+}
+
+// alarm holds everything with this account back until the user decides, and
+// keeps the list that caused it, so that Trust means that very list.
+func (s *step) alarm(c *state.Contact, l *identity.SignedList, why error) {
+	if c.Alarm == "" {
+		s.show(Alarm{identity.AccountID(c.Account), why.Error()})
+	}
+	c.Alarm, c.AlarmList = why.Error(), l.Bytes()
+	s.saveContact(c)
+	s.count.Alarms++
+}
+
+// followCertificates keeps the newest good certificate of every device of the
+// list. A certificate that fails is skipped and counted; it never stops
+// anything else.
+func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) (kept [][]byte, changed bool) {
+	newest := map[identity.DeviceID]*identity.SignedCertificate{}
+	take := func(b []byte, isNew bool) {
+		c, err := identity.ParseCertificate(b)
+		if err != nil || c.Certificate.Account != l.List.Account {
+			s.count.BadKeys++
+			return
+		}
+		d, ok := l.Find(c.Certificate.Device)
+		if !ok {
+			return
+		}
+		if isNew && c.Verify(d) != nil {
+			s.count.BadKeys++
+			return
+		}
+		old := newest[d.ID]
+		switch {
+		case old == nil:
+		case c.Certificate.Epoch <= old.Certificate.Epoch:
+			return
+		case c.Certificate.MaxVersion < old.Certificate.MaxVersion:
+			// A device's record version never falls; a lower one is a forgery
+			// by whoever holds an old key, or a broken client.
+			s.count.BadKeys++
+			return
+		default:
+			// Wraps that name the old one may still come.
+			s.tx.put(certName(l.List.Account, d.ID, old.Certificate.Epoch), old.Bytes())
+		}
+		newest[d.ID] = c
+		changed = changed || isNew
+	}
+	for _, b := range known {
+		take(b, false)
+	}
+	for _, b := range told {
+		take(b, true)
+	}
+	for _, d := range l.List.Devices {
+		if c := newest[d.ID]; c != nil {
+			kept = append(kept, c.Bytes())
+		}
+	}
+	return kept, changed || len(kept) != len(known)
+}
+
+// learnOwn follows the own account's list: only what the pinned account key
+// signed, never backwards.
+func (s *step) learnOwn(k *resealv1.AccountKeys) error {
+	if len(k.List) > 0 {
+		if err := s.ownList(OwnList{k.List}); err != nil {
+			return err
+		}
+	}
+	l, err := identity.ParseSignedList(s.me().List)
+	if err != nil {
+		return ErrKeys
+	}
+	certs, changed := s.followCertificates(l, s.me().Certificates, k.Certificates)
+	if changed {
+		s.edit(func(self *state.Self) { self.Certificates = certs })
+		s.reconsider(s.e.id.account)
+	}
+	return nil
+}
+
+// ownList takes a list of the own account.
+func (s *step) ownList(ev OwnList) error {
+	old, err := identity.ParseSignedList(s.me().List)
+	if err != nil {
+		return fmt.Errorf("%w: own list", ErrState)
+	}
+	l, err := identity.ParseSignedList(ev.List)
+	if err != nil {
+		return ErrKeys
+	}
+	if _, err := identity.PinOf(old).Follow(l); errors.Is(err, identity.ErrOlder) || l.Hash() == old.Hash() {
+		return nil
+	} else if err != nil {
+		s.count.Alarms++
+		s.show(Alarm{s.e.id.account, err.Error()})
+		return fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	s.listChanged(s.e.id.account, s.me().List, l, true)
+	s.edit(func(self *state.Self) { self.List = ev.List })
+	if _, here := l.Find(s.e.id.device); !here {
+		s.show(Removed{})
+	}
+	s.reconsider(s.e.id.account)
+	return nil
+}
+
+func (s *step) listChanged(id identity.AccountID, before []byte, now *identity.SignedList, own bool) {
+	if len(before) == 0 {
+		return
+	}
+	old, err := identity.ParseSignedList(before)
+	if err != nil {
+		return
+	}
+	n := ListChanged{Account: id, Own: own}
+	for _, d := range now.List.Devices {
+		if _, ok := old.Find(d.ID); !ok {
+			n.Added = append(n.Added, d.ID)
+		}
+	}
+	for _, d := range old.List.Devices {
+		if _, ok := now.Find(d.ID); !ok {
+			n.Removed = append(n.Removed, d.ID)
+		}
+	}
+	s.show(n)
+}
+
+// addContact is the user's own act of addressing a handle.
+func (s *step) addContact(ev AddContact) error {
+	if len(ev.Keys.GetAccountId()) != len(identity.AccountID{}) {
+		return ErrKeys
+	}
+	id := identity.AccountID(ev.Keys.AccountId)
+	if id == s.e.id.account {
+		return s.learnOwn(ev.Keys)
+	}
+	c := s.contact(id)
+	if c == nil {
+		var err error
+		if c, err = s.firstContact(ev.Keys); err != nil {
+			return err
+		}
+	} else if c.Handle != ev.Keys.Handle {
+		c.Handle = ev.Keys.Handle
+		s.setHandle(c)
+	}
+	accepted := c.Accepted
+	c.Accepted = true
+	changed, err := s.follow(c, ev.Keys)
+	if err != nil && c.Alarm == "" {
+		return err
+	}
+	if !accepted || !changed {
+		s.saveContact(c)
+		s.dirtyBook(id)
+	}
+	s.tx.delete(prefixResolve + id.String())
+	s.reconsider(id)
+	return nil
+}
+
+// wantAccount asks for an account's keys, once, until they are there.
+func (s *step) wantAccount(id identity.AccountID) {
+	name := prefixResolve + id.String()
+	if _, ok := s.tx.get(name); ok {
+		return
+	}
+	s.tx.put(name, present)
+	s.resolve(id)
+}
+
+func (s *step) resolve(id identity.AccountID) {
+	known := &resealv1.KnownAccount{AccountId: id[:]}
+	if c := s.contact(id); c != nil {
+		known.ListVersion = c.ListVersion
+	}
+	s.do(Call{"resolve/" + id.String(), &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{known}}})
+}
+
+// peer is an account as wraps need it: its list and newest certificates.
+type peer struct {
+	list  *identity.SignedList
+	certs map[identity.DeviceID]*identity.SignedCertificate
+	// blocked and alarm hold everything back.
+	blocked bool
+	alarm   bool
+	known   bool
+}
+
+// peer looks an account up, the own one included.
+func (s *step) peer(id identity.AccountID) peer {
+	list, certs := s.me().List, s.me().Certificates
+	p := peer{known: true, certs: map[identity.DeviceID]*identity.SignedCertificate{}}
+	if id != s.e.id.account {
+		c := s.contact(id)
+		if c == nil || len(c.List) == 0 {
+			return peer{}
+		}
+		list, certs = c.List, c.Certificates
+		p.blocked, p.alarm = c.Blocked, c.Alarm != ""
+	}
+	var err error
+	if p.list, err = identity.ParseSignedList(list); err != nil {
+		s.tx.err = fmt.Errorf("%w: list", ErrState)
+		return peer{}
+	}
+	for _, b := range certs {
+		if c, err := identity.ParseCertificate(b); err == nil {
+			p.certs[c.Certificate.Device] = c
+		}
+	}
+	return p
+}

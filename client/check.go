@@ -1,0 +1,166 @@
+package client
+
+import (
+	"errors"
+
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/wrap"
+)
+
+// verdict is what the opening checks say of one wrap. Outwardly there is one
+// failure only; the engine tells apart what can still become good.
+type verdict uint8
+
+const (
+	// bad counts as no wrap at all.
+	bad verdict = iota
+	// good: the wrap opened.
+	good
+	// newer: a record version that this engine does not read. The message
+	// waits for an update, without a retry.
+	newer
+	// unknown: the keys of the wrapping account are not known as far as the
+	// wrap names them; they are asked for, and the wrap is looked at again.
+	unknown
+	// held: the user has to decide first (alarm, or a blocked account).
+	held
+)
+
+// check runs the opening checks of spec/message.md on one wrap, in the order
+// of the spec, and opens it. It changes nothing but counters and what is asked
+// for; TestOpeningChecks has a case for every line.
+func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
+	// 1. Sizes and version.
+	w, err := message.ParseWrap(raw)
+	if errors.Is(err, message.ErrVersion) {
+		return wrap.Secret{}, newer
+	}
+	if err != nil || w.Context.Fits(h) != nil {
+		return wrap.Secret{}, bad
+	}
+	from, to := w.Context.From, w.Context.To
+	// 2. The header's recipient is this account (inbox), or its sender is
+	// (holder copy, never shown).
+	if _, err := h.RoleOf(s.e.id.account); err != nil || to.Account != s.e.id.account || to.Device != s.e.id.device {
+		return wrap.Secret{}, bad
+	}
+	// 3. The wrapping device belongs to the header's sender or to this account.
+	if from.Account != h.Sender && from.Account != s.e.id.account {
+		return wrap.Secret{}, bad
+	}
+	// 4. Its account key is pinned, or reached by signed rotation; the account
+	// is not blocked and raised no alarm.
+	p := s.peer(from.Account)
+	if !p.known {
+		s.wantAccount(from.Account)
+		return wrap.Secret{}, unknown
+	}
+	if p.blocked || p.alarm {
+		return wrap.Secret{}, held
+	}
+	// 5. A known list version with another hash is an alarm; a higher one is
+	// fetched and verified first.
+	switch {
+	case from.ListVersion > p.list.List.Version:
+		s.wantAccount(from.Account)
+		return wrap.Secret{}, unknown
+	case from.ListVersion == p.list.List.Version && from.ListHash != p.list.Hash():
+		s.forked(from.Account)
+		return wrap.Secret{}, bad
+	}
+	if from.Key != p.list.List.Key {
+		return wrap.Secret{}, bad
+	}
+	// 6. The wrapping device is in the newest list known.
+	d, ok := p.list.Find(from.Device)
+	if !ok || d.Key != from.DeviceKey {
+		return wrap.Secret{}, bad
+	}
+	// 7. Its certificate is signed by its device key, and the wrap was made
+	// within the certificate's dates.
+	cert := s.certificate(p, from.Account, from.Device, from.Epoch)
+	if cert == nil && s.e.noCert[certName(from.Account, from.Device, from.Epoch)] {
+		return wrap.Secret{}, bad
+	}
+	if cert == nil {
+		s.wantCertificate(from.Account, from.Device, from.Epoch)
+		return wrap.Secret{}, unknown
+	}
+	if cert.Hash() != from.Cert || cert.Verify(d) != nil || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
+		return wrap.Secret{}, bad
+	}
+	// 8. No end mark. 9. Not expired.
+	if _, ended := s.tx.get(endName(h.ID)); ended || h.Expired(s.now) {
+		return wrap.Secret{}, bad
+	}
+	// 10. Decapsulate, open, digests equal. The wrap names the recipient's
+	// device, epoch and lists in the very bytes that the key depends on.
+	r, k := s.epoch(to.Epoch)
+	if r == nil || k.Certificate.Hash() != to.Cert || to.DeviceKey != s.e.id.key.Public() {
+		return wrap.Secret{}, bad
+	}
+	secret, err := wrap.Open(*w, k.Key, k.Auth, cert.Certificate.Auth, h)
+	if err != nil {
+		return wrap.Secret{}, bad
+	}
+	return secret, good
+}
+
+// forked: two lists with one version. The server, or whoever holds the account
+// key, shows different devices to different people.
+func (s *step) forked(id identity.AccountID) {
+	s.count.Alarms++
+	c := s.contact(id)
+	if c == nil {
+		s.show(Alarm{id, identity.ErrFork.Error()})
+		return
+	}
+	if c.Alarm == "" {
+		s.show(Alarm{id, identity.ErrFork.Error()})
+		c.Alarm = identity.ErrFork.Error()
+		s.saveContact(c)
+	}
+}
+
+// certificate finds a device's certificate of one epoch: the newest, or one
+// that a newer epoch has superseded.
+func (s *step) certificate(p peer, a identity.AccountID, d identity.DeviceID, epoch uint64) *identity.SignedCertificate {
+	if c := p.certs[d]; c != nil && c.Certificate.Epoch == epoch {
+		return c
+	}
+	b, ok := s.tx.get(certName(a, d, epoch))
+	if !ok {
+		return nil
+	}
+	c, err := identity.ParseCertificate(b)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// readiness is what the wraps of one message come to.
+func (s *step) tryWraps(h message.Header, in *state.In) (wrap.Secret, *message.WrapFrom, verdict) {
+	best, keep := bad, in.Wraps[:0:0]
+	for _, raw := range in.Wraps {
+		secret, v := s.check(h, raw)
+		switch v {
+		case good:
+			w, err := message.ParseWrap(raw)
+			if err != nil {
+				continue
+			}
+			in.Wraps = nil
+			return secret, &w.Context.From, good
+		case bad:
+			s.count.BadWraps++
+			continue
+		}
+		keep = append(keep, raw)
+		best = max(best, v)
+	}
+	in.Wraps = keep
+	return wrap.Secret{}, nil, best
+}

@@ -1,0 +1,203 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+)
+
+// ErrState is returned when a stored record cannot be read: the client
+// database is damaged, or was written by a newer version.
+var ErrState = errors.New("client: damaged record in the client database")
+
+// Clock is the time as a caller knows it at one step.
+type Clock struct {
+	// Wall is the device's own clock.
+	Wall identity.Time
+	// Mono is a monotonic reading, from any origin that stays for the life
+	// of the Engine.
+	Mono time.Duration
+	// Server is the time as the server told it, carried forward; 0 while no
+	// server has told it. It confirms an expiry, never more.
+	Server identity.Time
+}
+
+// Engine is one device of one account. See the package documentation.
+type Engine struct {
+	state State
+	rand  io.Reader
+	self  *state.Self
+	id    ids
+	count Counters
+	// pastExpiry holds the monotonic time of the first tick that saw the
+	// wall clock past a message's expiry (erasing needs two, an hour apart).
+	pastExpiry map[string]time.Duration
+	// behind tells that a complete sync has not been made since the engine
+	// was opened or disconnected: nothing is asked for before.
+	behind bool
+	// noCert holds certificates that the server was asked for since Connected
+	// and does not have.
+	noCert map[string]bool
+	// bookGetting tells that the book is being fetched; bookPutting is what a
+	// PutBook under way contains. Both only save calls.
+	bookGetting bool
+	bookPutting []byte
+}
+
+// ids are the fixed ids of an engine, decoded once.
+type ids struct {
+	account identity.AccountID
+	device  identity.DeviceID
+	key     identity.DeviceKey
+}
+
+// Open returns the engine of the device whose records st holds. rand gives
+// ids, nonces and fresh keys; crypto/hpke and AES-GCM take their randomness
+// from the operating system.
+func Open(st State, rand io.Reader) (*Engine, error) {
+	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}}
+	b, ok := st.Get(nameSelf)
+	if !ok {
+		return nil, fmt.Errorf("%w: no self", ErrState)
+	}
+	return e, e.loadSelf(b)
+}
+
+func (e *Engine) loadSelf(b []byte) error {
+	self := new(state.Self)
+	if err := proto.Unmarshal(b, self); err != nil {
+		return fmt.Errorf("%w: self", ErrState)
+	}
+	key, err := identity.DeviceKeyFromSeed(self.DeviceSeed)
+	if err != nil || len(self.Account) != 16 || len(self.Device) != 16 {
+		return fmt.Errorf("%w: self", ErrState)
+	}
+	e.self = self
+	e.id = ids{identity.AccountID(self.Account), identity.DeviceID(self.Device), key}
+	return nil
+}
+
+// Account is the account's id.
+func (e *Engine) Account() identity.AccountID { return e.id.account }
+
+// Device is this device's id.
+func (e *Engine) Device() identity.DeviceID { return e.id.device }
+
+// Handle is the account's own handle.
+func (e *Engine) Handle() string { return e.self.Handle }
+
+// Counters are the engine's figures since it was opened.
+func (e *Engine) Counters() Counters { return e.count }
+
+// Output is what follows from one step.
+type Output struct {
+	// Batch must be durable before any of the effects is carried out.
+	Batch Batch
+	// Effects may be carried out in any order and more than once.
+	Effects []Effect
+}
+
+// Step lets one event happen. An error is the answer to a command that cannot
+// be done (or ErrState); then nothing changes. A caller that could not store
+// the batch drops the Engine and opens it again from what is stored.
+func (e *Engine) Step(c Clock, ev Event) (Output, error) {
+	s := &step{e: e, clock: c, now: c.Wall, tx: tx{under: e.state, over: map[string]*[]byte{}}}
+	err := s.handle(ev)
+	if err == nil {
+		s.noteBook()
+		err = s.tx.err
+	}
+	if err != nil {
+		return Output{}, err
+	}
+	if s.self != nil {
+		e.self = s.self
+	}
+	e.count.add(s.count)
+	return Output{Batch: s.tx.batch(), Effects: s.effects}, nil
+}
+
+// step is one event being handled.
+type step struct {
+	e       *Engine
+	self    *state.Self
+	clock   Clock
+	now     identity.Time
+	tx      tx
+	effects []Effect
+	count   Counters
+	// dirty are the contacts that the book has to follow.
+	dirty map[identity.AccountID]bool
+}
+
+func (s *step) do(f Effect)   { s.effects = append(s.effects, f) }
+func (s *step) show(n Notice) { s.do(Show{n}) }
+
+// me is the self record as this step has it.
+func (s *step) me() *state.Self {
+	if s.self != nil {
+		return s.self
+	}
+	return s.e.self
+}
+
+// edit changes the self record, for this step and, once it succeeds, for good.
+func (s *step) edit(f func(*state.Self)) {
+	if s.self == nil {
+		s.self = proto.CloneOf(s.e.self)
+	}
+	f(s.self)
+	s.tx.save(nameSelf, s.self)
+}
+
+func (s *step) handle(ev Event) error {
+	switch ev := ev.(type) {
+	case Connected:
+		s.e.behind, s.e.noCert = true, map[string]bool{}
+		return s.outstanding()
+	case Disconnected:
+		s.e.behind = true
+		return nil
+	case Tick:
+		return s.tick()
+	case DayRead:
+		return s.dayRead(ev)
+	case Synced:
+		return s.synced(ev)
+	case Streamed:
+		return s.streamed(ev.Event)
+	case Answered:
+		return s.answered(ev)
+	case Learned:
+		return s.learn(ev.Accounts)
+	case AddContact:
+		return s.addContact(ev)
+	case AddContent:
+		return s.addContent(ev)
+	case DropContent:
+		return s.dropContent(ev)
+	case Uploaded:
+		return s.uploaded(ev)
+	case Send:
+		return s.send(ev)
+	case Unsend:
+		return s.unsend(ev)
+	case View:
+		return s.view(ev)
+	case Downloaded:
+		return s.downloaded(ev)
+	case Viewed:
+		return s.viewed(ev)
+	case ChangeContact:
+		return s.changeContact(ev)
+	case OwnList:
+		return s.ownList(ev)
+	}
+	return fmt.Errorf("client: internal error: unknown event %T", ev)
+}

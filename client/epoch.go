@@ -1,0 +1,215 @@
+package client
+
+import (
+	"fmt"
+	"time"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+)
+
+// MaxVersion is the highest record version that this engine reads.
+const MaxVersion = 1
+
+// keyGrace is how long an epoch's private half outlives its successor's
+// publication at least: wraps made in ignorance of the successor may be on
+// their way. It goes at the first complete sync after that.
+const keyGrace = 7 * 24 * time.Hour
+
+// NewEpoch makes an epoch's keys and certificate and the record that the
+// engine keeps of them; login flows publish the first one with the list.
+func NewEpoch(e *EpochKeys) ([]byte, error) {
+	r := &state.Epoch{
+		Number: e.Number, KeySeed: e.Key.Seed(), AuthSeed: e.Auth.Seed(),
+		Certificate: e.Certificate.Bytes(), Published: e.Published,
+	}
+	return marshal(r)
+}
+
+// EpochKeys is one epoch of a device, with both private halves.
+type EpochKeys struct {
+	Number      uint64
+	Key         identity.EpochKey
+	Auth        identity.EpochAuthKey
+	Certificate *identity.SignedCertificate
+	Published   bool
+}
+
+// epoch returns a stored epoch, nil where there is none (any more).
+func (s *step) epoch(n uint64) (*state.Epoch, *EpochKeys) {
+	r := load[state.Epoch](&s.tx, epochName(n))
+	if r == nil {
+		return nil, nil
+	}
+	k := &EpochKeys{Number: r.Number, Published: r.Published}
+	var err1, err2, err3 error
+	k.Key, err1 = identity.EpochKeyFromSeed(r.KeySeed)
+	k.Auth, err2 = identity.EpochAuthKeyFromSeed(r.AuthSeed)
+	k.Certificate, err3 = identity.ParseCertificate(r.Certificate)
+	if err1 != nil || err2 != nil || err3 != nil {
+		s.tx.err = fmt.Errorf("%w: epoch", ErrState)
+		return nil, nil
+	}
+	return r, k
+}
+
+// current is the newest published epoch; a newer one that is still on its way
+// comes second.
+func (s *step) current() (published, pending *EpochKeys) {
+	for _, name := range s.tx.names(prefixEpoch) {
+		var n uint64
+		if _, err := fmt.Sscanf(name[len(prefixEpoch):], "%x", &n); err != nil {
+			continue
+		}
+		switch _, k := s.epoch(n); {
+		case k == nil:
+		case k.Published:
+			published, pending = k, nil
+		default:
+			pending = k
+		}
+	}
+	return published, pending
+}
+
+// freshEpoch returns the epoch to send and answer with. Where it is older than
+// a week, or there is none, a new one is made and published first: it returns
+// nil, and what wanted it is looked at again once it is published.
+func (s *step) freshEpoch() *EpochKeys {
+	cur, pending := s.current()
+	if pending != nil {
+		s.publish(pending)
+		return nil
+	}
+	if cur != nil && !identity.NeedsNewEpoch(cur.Certificate.Certificate, s.now) {
+		return cur
+	}
+	if s.e.removed(s.me()) {
+		return nil
+	}
+	var number uint64 = 1
+	if cur != nil {
+		number = cur.Number + 1
+	}
+	k, err := MakeEpoch(s.e, number, s.now)
+	if err != nil {
+		s.tx.err = err
+		return nil
+	}
+	b, err := NewEpoch(k)
+	if err != nil {
+		s.tx.err = err
+		return nil
+	}
+	s.tx.put(epochName(number), b)
+	s.publish(k)
+	return nil
+}
+
+// removed tells whether this device has left its account's list.
+func (e *Engine) removed(self *state.Self) bool {
+	l, err := identity.ParseSignedList(self.List)
+	if err != nil {
+		return true
+	}
+	_, here := l.Find(e.id.device)
+	return !here
+}
+
+// MakeEpoch makes fresh epoch keys and signs their certificate.
+func MakeEpoch(e *Engine, number uint64, now identity.Time) (*EpochKeys, error) {
+	return FirstEpoch(e.id.account, e.id.device, e.id.key, number, now, e.rand)
+}
+
+// publish asks the server for a challenge; the answer to it publishes.
+func (s *step) publish(k *EpochKeys) {
+	s.do(Call{fmt.Sprintf("epoch/%d", k.Number), &resealv1.ChallengeEpochRequest{Certificate: k.Certificate.Bytes()}})
+}
+
+// challenged answers the server's challenge with the certificate.
+func (s *step) challenged(req *resealv1.ChallengeEpochRequest, resp *resealv1.ChallengeEpochResponse) {
+	_, k := s.current()
+	if k == nil || string(k.Certificate.Bytes()) != string(req.Certificate) {
+		return
+	}
+	if len(resp.GetEnc()) != identity.EncSize {
+		s.count.BadKeys++
+		return
+	}
+	answer, err := identity.Answer(k.Key, [identity.EncSize]byte(resp.Enc), k.Certificate.Hash())
+	if err != nil {
+		s.count.BadKeys++
+		return
+	}
+	s.do(Call{fmt.Sprintf("publish/%d", k.Number), &resealv1.PublishEpochRequest{Certified: &resealv1.Certified{
+		Certificate: k.Certificate.Bytes(), ChallengeState: resp.State, ChallengeAnswer: answer[:],
+	}}})
+}
+
+// epochPublished marks the new epoch, and lets what waited for it go on.
+func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
+	cur, k := s.current()
+	if k == nil || string(k.Certificate.Bytes()) != string(req.Certified.GetCertificate()) {
+		return
+	}
+	if cur != nil {
+		old, _ := s.epoch(cur.Number)
+		old.SupersededAt = uint64(s.now)
+		s.tx.save(epochName(cur.Number), old)
+	}
+	r, _ := s.epoch(k.Number)
+	r.Published = true
+	s.tx.save(epochName(k.Number), r)
+	s.keepOwnCertificate(k.Certificate)
+	s.reconsider(s.e.id.account)
+	s.advance()
+}
+
+// keepOwnCertificate puts this device's own newest certificate among the own
+// account's.
+func (s *step) keepOwnCertificate(c *identity.SignedCertificate) {
+	l, err := identity.ParseSignedList(s.me().List)
+	if err != nil {
+		s.tx.err = fmt.Errorf("%w: own list", ErrState)
+		return
+	}
+	certs, changed := s.followCertificates(l, s.me().Certificates, [][]byte{c.Bytes()})
+	if changed {
+		s.edit(func(self *state.Self) { self.Certificates = certs })
+	}
+}
+
+// epochRefused: the number was taken, by a copy of this device most likely (a
+// restored backup). Nothing can be made good by repeating; the next one is
+// tried with a higher number.
+func (s *step) epochRefused(number uint64) {
+	if _, k := s.epoch(number); k == nil || k.Published {
+		return
+	}
+	cur, _ := s.current()
+	s.tx.delete(epochName(number))
+	if cur == nil || number > cur.Number+16 {
+		s.count.BadKeys++
+		return
+	}
+	k, err := MakeEpoch(s.e, number+1, s.now)
+	if err != nil {
+		s.tx.err = err
+		return
+	}
+	if b, err := NewEpoch(k); err == nil {
+		s.tx.put(epochName(k.Number), b)
+		s.publish(k)
+	}
+}
+
+// dropOldEpochs forgets private halves, at a complete sync.
+func (s *step) dropOldEpochs() {
+	for _, name := range s.tx.names(prefixEpoch) {
+		r := load[state.Epoch](&s.tx, name)
+		if r != nil && r.SupersededAt != 0 && s.now.Sub(identity.Time(r.SupersededAt)) >= keyGrace {
+			s.tx.delete(name)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+)
+
+// The states of a message to us (state.In).
+const (
+	inWaiting = 1
+	inReady   = 2
+	inViewing = 3 // once: the intent to view is stored
+	inViewed  = 4
+	inExpired = 5
+	inUnsent  = 6
+	inUpdate  = 7 // needs a newer version of the program
+)
+
+// maxKeptWraps bounds what a server can make a device store for one message.
+const maxKeptWraps = 8
+
+var (
+	// ErrUnknownMessage: no message has this id here.
+	ErrUnknownMessage = errors.New("client: unknown message")
+	// ErrWaiting: no key for the message has come to this device yet.
+	ErrWaiting = errors.New("client: the message waits for its key")
+	// ErrUpdate: the message needs a newer version of the program.
+	ErrUpdate = errors.New("client: the message needs a newer version of the program")
+)
+
+// EndedError: the message is over.
+type EndedError struct{ State message.State }
+
+func (e *EndedError) Error() string { return "client: message " + e.State.String() }
+
+func outState(n uint32) message.State {
+	switch n {
+	case outViewed:
+		return message.StateViewed
+	case outExpired:
+		return message.StateExpired
+	}
+	return message.StateUnsent
+}
+
+func inState(n uint32) (message.State, bool) {
+	switch n {
+	case inViewed:
+		return message.StateViewed, true
+	case inExpired:
+		return message.StateExpired, true
+	case inUnsent:
+		return message.StateUnsent, true
+	}
+	return 0, false
+}
+
+// arrived takes a message, or more wraps for it, as the server tells of it.
+func (s *step) arrived(p *resealv1.Pending) {
+	h, err := message.ParseHeader(p.GetHeader())
+	if errors.Is(err, message.ErrVersion) {
+		s.count.Newer++
+		return
+	}
+	if err != nil || h.Rewrapped() {
+		s.count.BadHeaders++
+		return
+	}
+	role, err := h.RoleOf(s.e.id.account)
+	if err != nil || (role == message.HolderCopy) != p.Copy {
+		s.count.BadHeaders++
+		return
+	}
+	if _, ended := s.tx.get(endName(h.ID)); ended || h.Expired(s.now) {
+		return
+	}
+	own := h.Sender == s.e.id.account && h.SenderDevice == s.e.id.device
+	if own || (role == message.HolderCopy && s.out(h.ID) != nil) {
+		return // this device made it, or holds it already
+	}
+	in, isNew := s.in(h.ID), false
+	if in == nil {
+		isNew = true
+		in = &state.In{
+			Header: bytes.Clone(p.Header), State: inWaiting, SeenAt: uint64(s.now), Copy: p.Copy,
+			Inline: p.Inline, Segments: p.Segments,
+		}
+		if h.Blob.IsZero() && uint64(len(p.Inline)) != h.Length && !p.Copy {
+			in.Inline, in.Segments = nil, nil
+		}
+		s.tx.put(prefixWait+h.ID.String(), present)
+		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
+	} else if !bytes.Equal(in.Header, p.Header) {
+		// Other bytes under one id: whichever opens is the message. Only the
+		// sender's wrap can tell; while none has, the newer word is kept.
+		if in.State != inWaiting {
+			s.count.BadHeaders++
+			return
+		}
+		in.Header, in.Inline, in.Segments = bytes.Clone(p.Header), p.Inline, p.Segments
+	} else if in.Inline == nil && h.Blob.IsZero() && uint64(len(p.Inline)) == h.Length {
+		in.Inline, in.Segments = p.Inline, p.Segments
+	}
+	if in.State != inWaiting && in.State != inUpdate {
+		s.saveIn(h.ID, in)
+		return
+	}
+	s.moreWraps(in, p.Wraps)
+	s.open(h, in)
+	if isNew && !in.Copy {
+		s.show(Arrived{h.ID, h.Sender, in.State == inReady})
+	}
+}
+
+func (s *step) moreWraps(in *state.In, wraps [][]byte) {
+	for _, w := range wraps {
+		known := false
+		for _, k := range in.Wraps {
+			known = known || bytes.Equal(k, w)
+		}
+		if !known && len(in.Wraps) < maxKeptWraps {
+			in.Wraps = append(in.Wraps, w)
+		}
+	}
+}
+
+// open tries the wraps of a waiting message and stores what came of it.
+func (s *step) open(h message.Header, in *state.In) {
+	secret, from, v := s.tryWraps(h, in)
+	switch v {
+	case good:
+	case newer:
+		in.State = inUpdate
+		s.tx.delete(prefixWait + h.ID.String())
+		s.saveIn(h.ID, in)
+		return
+	default:
+		s.saveIn(h.ID, in)
+		return
+	}
+	s.tx.delete(prefixWait + h.ID.String())
+	if in.Copy {
+		s.keepCopy(h, secret.CEK[:], secret.R[:])
+		return
+	}
+	in.State, in.Cek, in.R, in.ReadyAt, in.ToldEnd = inReady, secret.CEK[:], secret.R[:], uint64(s.now), 0
+	in.ByAccount, in.ByDevice = from.Account[:], from.Device[:]
+	s.saveIn(h.ID, in)
+	s.count.Opened++
+	if in.Retried {
+		s.count.Retried++
+		switch {
+		case from.Account == s.e.id.account:
+			s.count.ByOwn++
+		case from.Device == h.SenderDevice:
+			s.count.BySender++
+		default:
+			s.count.BySenderOther++
+		}
+	}
+	s.show(Ready{h.ID, s.now.Sub(identity.Time(in.SeenAt)), in.Retried, from.Account, from.Device})
+	s.closeAsks(h.ID)
+	if c := s.contact(h.Sender); c != nil && c.Accepted {
+		s.post(h, message.R(in.R), message.Received)
+	}
+}
+
+// keepCopy turns a holder copy into a record of a message of ours, so that
+// this device can answer for it.
+func (s *step) keepCopy(h message.Header, cek, r []byte) {
+	s.tx.delete(inName(h.ID))
+	s.saveOut(h.ID, &state.Out{
+		Header: h.Encode(), State: outStored, Copy: true, Cek: cek, R: r, StoredAt: uint64(s.now), Handle: s.handleOf(h.Recipient),
+	})
+	s.tx.put(expireName(h.Expires, "out/"+h.ID.String()), present)
+	if s.contact(h.Recipient) == nil && h.Recipient != s.e.id.account {
+		s.wantAccount(h.Recipient)
+	}
+}
+
+// reconsider looks again at everything that may have waited for an account's
+// keys.
+func (s *step) reconsider(id identity.AccountID) {
+	for _, name := range s.tx.names(prefixWait) {
+		mid, err := message.ParseID(name[len(prefixWait):])
+		if err != nil {
+			continue
+		}
+		in := s.in(mid)
+		if in == nil || len(in.Wraps) == 0 {
+			continue
+		}
+		h, err := message.ParseHeader(in.Header)
+		if err != nil {
+			s.tx.err = fmt.Errorf("%w: in", ErrState)
+			return
+		}
+		if h.Sender == id || h.Recipient == id {
+			s.open(h, in)
+		}
+	}
+	s.advance()
+}
+
+// dayRead takes a page of a day's records. Ends come first: they beat any
+// message that the same page has.
+func (s *step) dayRead(ev DayRead) error {
+	for _, b := range ev.Response.GetReceipts() {
+		s.receipt(b)
+	}
+	for _, p := range ev.Response.GetMessages() {
+		s.arrived(p)
+	}
+	for _, b := range ev.Response.GetEnds() {
+		s.end(b)
+	}
+	return nil
+}
+
+// synced: every pending record of the account was read; what has no wrap is
+// asked for now.
+func (s *step) synced(ev Synced) error {
+	s.e.behind = false
+	s.edit(func(self *state.Self) { self.SyncedDay, self.SyncedAt = ev.Through, uint64(s.now) })
+	s.dropOldEpochs()
+	s.freshEpoch()
+	s.ask(true)
+	s.show(CaughtUp{})
+	return nil
+}
+
+// SyncDays are the days that a sync has to read, first and last: from the last
+// complete sync minus 2 to tomorrow; a new device reads all 32.
+func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
+	through = now.Day() + 1
+	from = through - 32
+	if e.self.SyncedDay != 0 && e.self.SyncedDay > from+2 {
+		from = min(e.self.SyncedDay-2, through)
+	}
+	return from, through
+}
+
+// Watched are the accounts whose changes this device wants to hear of.
+func (e *Engine) Watched() []identity.AccountID {
+	var ids []identity.AccountID
+	for name := range e.state.Range(prefixContact) {
+		if id, err := identity.ParseAccountID(strings.TrimPrefix(name, prefixContact)); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

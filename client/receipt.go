@@ -1,0 +1,230 @@
+package client
+
+import (
+	"fmt"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+)
+
+// post makes a receipt and delivers it until it is acknowledged.
+func (s *step) post(h message.Header, r message.R, what message.What) {
+	name := fmt.Sprintf("%s%v/%d", prefixPost, h.ID, what)
+	if _, ok := s.tx.get(name); ok {
+		return
+	}
+	rc := message.Receipt{
+		Message: h.ID, Account: s.e.id.account, Device: s.e.id.device, What: what, Time: s.now,
+		Sender: s.head(h.Sender), Recipient: s.head(h.Recipient),
+	}
+	p := &state.Post{Receipt: rc.Seal(r), Sender: h.Sender[:], Recipient: h.Recipient[:]}
+	s.tx.save(name, p)
+	s.deliver(name, p)
+}
+
+func (s *step) deliver(name string, p *state.Post) {
+	rc, err := message.ParseReceipt(p.Receipt)
+	if err != nil {
+		s.tx.err = fmt.Errorf("%w: post", ErrState)
+		return
+	}
+	s.do(Call{name, &resealv1.PostReceiptRequest{
+		MessageId: rc.Message[:], Sender: p.Sender, Recipient: p.Recipient, Receipt: p.Receipt,
+	}})
+}
+
+// head is the newest list of an account as this device knows it.
+func (s *step) head(id identity.AccountID) message.ListHead {
+	p := s.peer(id)
+	if !p.known {
+		return message.ListHead{}
+	}
+	return message.ListHead{Version: p.list.List.Version, Hash: p.list.Hash()}
+}
+
+// record is a message as a device that can check receipts of it knows it.
+type record struct {
+	h   message.Header
+	r   message.R
+	out *state.Out
+	in  *state.In
+	// keyed tells that R is known: without it nothing can be checked.
+	keyed bool
+}
+
+func (s *step) record(id message.ID) (rec record, ok bool) {
+	var header, r []byte
+	if rec.out = s.out(id); rec.out != nil {
+		header, r = rec.out.Header, rec.out.R
+	} else if rec.in = s.in(id); rec.in != nil {
+		header, r = rec.in.Header, rec.in.R
+	} else {
+		return record{}, false
+	}
+	h, err := message.ParseHeader(header)
+	if err != nil {
+		s.tx.err = fmt.Errorf("%w: header", ErrState)
+		return record{}, false
+	}
+	rec.h = h
+	if len(r) == len(rec.r) {
+		rec.r, rec.keyed = message.R(r), true
+	}
+	return rec, true
+}
+
+// receipt takes what another device says of a message. Without a good MAC it
+// is nothing.
+func (s *step) receipt(b []byte) {
+	claimed, err := message.ParseReceipt(b)
+	if err != nil {
+		s.count.BadReceipts++
+		return
+	}
+	rec, ok := s.record(claimed.Message)
+	if !ok || !rec.keyed {
+		return
+	}
+	rc, err := message.VerifyReceipt(b, rec.r, rec.h)
+	if err != nil {
+		s.count.BadReceipts++
+		return
+	}
+	s.headSeen(rec.h.Sender, rc.Sender)
+	s.headSeen(rec.h.Recipient, rc.Recipient)
+	if rc.Account == s.e.id.account && rc.Device == s.e.id.device {
+		return
+	}
+	if state, ends := rc.What.Ends(); ends {
+		s.noteReceipt(rec, rc)
+		s.over(rec, state)
+		return
+	}
+	s.noteReceipt(rec, rc)
+}
+
+func (s *step) noteReceipt(rec record, rc message.Receipt) {
+	seen := &state.ReceiptSeen{Account: rc.Account[:], Device: rc.Device[:], What: uint32(rc.What), At: uint64(rc.Time)}
+	list := &[]*state.ReceiptSeen{}
+	switch {
+	case rec.out != nil:
+		list = &rec.out.Receipts
+	case rec.in != nil:
+		list = &rec.in.Receipts
+	}
+	for _, r := range *list {
+		if r.What == seen.What && string(r.Device) == string(seen.Device) {
+			return
+		}
+	}
+	// Each device of the recipient can say four things at most; more is noise.
+	if len(*list) >= 4*2*identity.MaxDevices {
+		return
+	}
+	*list = append(*list, seen)
+	if rec.out != nil {
+		s.saveOut(rec.h.ID, rec.out)
+	} else {
+		s.saveIn(rec.h.ID, rec.in)
+	}
+	s.show(Receipted{rec.h.ID, rc.Account, rc.Device, rc.What})
+}
+
+// headSeen: a party of a message knows a newer list than this device does; it
+// is fetched. The same version under another hash is a fork.
+func (s *step) headSeen(id identity.AccountID, head message.ListHead) {
+	mine := s.head(id)
+	switch {
+	case head.Version > mine.Version:
+		s.wantAccount(id)
+	case head.Version == mine.Version && head.Version != 0 && head.Hash != mine.Hash:
+		s.forked(id)
+	}
+}
+
+// end takes an end record as the server keeps it. It carries the receipt that
+// ended the message, which only the holder of R can have made.
+func (s *step) end(b []byte) {
+	e, err := message.ParseEndRecord(b)
+	if err != nil {
+		s.count.BadReceipts++
+		return
+	}
+	rec, ok := s.record(e.Message)
+	if !ok {
+		return
+	}
+	if !rec.keyed {
+		// Nothing here can check it, and nothing is deleted for it: the
+		// message is no longer asked for, and a wrap that still comes opens it.
+		if rec.in != nil && rec.in.State == inWaiting && e.Sender == rec.h.Sender {
+			rec.in.ToldEnd = uint32(e.State)
+			s.saveIn(e.Message, rec.in)
+			s.closeAsks(e.Message)
+		}
+		return
+	}
+	switch err := e.Verify(rec.h, rec.r, s.now); {
+	case err != nil:
+		s.count.BadReceipts++
+	case e.State == message.StateExpired: // the clock decides, not the server
+	default:
+		s.receipt(e.Receipt)
+	}
+}
+
+// tellEnd takes an end record that came as the answer to a call.
+func (s *step) tellEnd(_ message.ID, b []byte) {
+	if len(b) > 0 {
+		s.end(b)
+	}
+}
+
+// over ends a message: every copy of its keys goes, and a mark stays that beats
+// any message, wrap or repeat that comes later.
+func (s *step) over(rec record, st message.State) {
+	if _, ended := s.tx.get(endName(rec.h.ID)); ended {
+		return
+	}
+	s.mark(rec.h, st)
+	if rec.out != nil {
+		out := s.out(rec.h.ID)
+		out.State = map[message.State]uint32{
+			message.StateViewed: outViewed, message.StateExpired: outExpired, message.StateUnsent: outUnsent,
+		}[st]
+		s.endOut(rec.h.ID, out)
+	} else {
+		s.endIn(rec.h.ID, s.in(rec.h.ID), st)
+	}
+	s.show(Ended{rec.h.ID, st})
+}
+
+// endIn deletes every copy of the keys and the content of a message to us.
+func (s *step) endIn(id message.ID, in *state.In, st message.State) {
+	in.State = map[message.State]uint32{
+		message.StateViewed: inViewed, message.StateExpired: inExpired, message.StateUnsent: inUnsent,
+	}[st]
+	if in.File != "" {
+		s.do(Forget{in.File})
+	}
+	in.Cek, in.R, in.Inline, in.Segments, in.Wraps, in.File = nil, nil, nil, nil, nil, ""
+	in.Name, in.Type, in.Caption = "", "", ""
+	s.saveIn(id, in)
+	s.tx.delete(prefixWait + id.String())
+	for _, name := range s.tx.names(prefixAnswer + id.String() + "/") {
+		s.tx.delete(name)
+	}
+	for _, name := range s.tx.names(prefixAdd + id.String() + "/") {
+		s.tx.delete(name)
+	}
+	s.closeAsks(id)
+}
+
+// mark writes the end mark, kept until the expiry and a day.
+func (s *step) mark(h message.Header, st message.State) {
+	until := max(h.Expires, s.now).Add(message.EndKept)
+	s.tx.save(endName(h.ID), &state.End{State: uint32(st), At: uint64(s.now), Until: uint64(until)})
+	s.tx.put(expireName(until, "end/"+h.ID.String()), present)
+}

@@ -1,0 +1,268 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+)
+
+var (
+	// ErrClaimed: another device of the account is viewing the message now.
+	ErrClaimed = errors.New("client: another device is viewing the message")
+	// ErrHeld: the sender's keys raised an alarm, or the sender is blocked.
+	ErrHeld = errors.New("client: the message is held back until you decide about its sender")
+)
+
+// openable tells why a message cannot be opened, nil if it can.
+func (s *step) openable(in *state.In, h message.Header) error {
+	if st, ended := inState(in.State); ended {
+		return &EndedError{st}
+	}
+	if h.Expired(s.now) {
+		return &EndedError{message.StateExpired}
+	}
+	p := s.peer(h.Sender)
+	switch {
+	case p.blocked || p.alarm:
+		return ErrHeld
+	case in.State == inUpdate:
+		return ErrUpdate
+	case in.State == inWaiting && in.ToldEnd != 0:
+		return &EndedError{message.State(in.ToldEnd)}
+	case in.State == inWaiting:
+		return ErrWaiting
+	}
+	return nil
+}
+
+// view begins to open a message. The caller has fetched and verified the whole
+// ciphertext of a once message before; the intent is stored, then the claim is
+// made. It may be repeated: a claim is free for the device that has it.
+func (s *step) view(ev View) error {
+	in := s.in(ev.ID)
+	if in == nil || in.Copy {
+		return ErrUnknownMessage
+	}
+	h, err := message.ParseHeader(in.Header)
+	if err != nil {
+		return fmt.Errorf("%w: in", ErrState)
+	}
+	if err := s.openable(in, h); err != nil {
+		return err
+	}
+	// Opening a stranger's message is the user's word that it may be known
+	// to have come.
+	s.post(h, message.R(in.R), message.Received)
+	if h.Policy == message.Keep {
+		s.show(Granted{ev.ID})
+		return nil
+	}
+	in.State = inViewing
+	s.saveIn(ev.ID, in)
+	s.do(Call{"claim/" + ev.ID.String(), &resealv1.ClaimRequest{MessageId: ev.ID[:]}})
+	return nil
+}
+
+// claimed: the one view is this device's, for two minutes.
+func (s *step) claimed(id message.ID, resp *resealv1.ClaimResponse) {
+	in := s.in(id)
+	if in == nil || in.State != inViewing {
+		return
+	}
+	in.ClaimedUntil = resp.UntilMs
+	s.saveIn(id, in)
+	s.show(Granted{id})
+}
+
+// unclaimed: the server refused the claim.
+func (s *step) unclaimed(id message.ID, why *Refusal) {
+	in := s.in(id)
+	if in == nil || in.State != inViewing {
+		return
+	}
+	in.State = inReady
+	s.saveIn(id, in)
+	err := refusalError(why)
+	switch why.Reason {
+	case resealv1.Reason_REASON_CLAIMED:
+		err = ErrClaimed
+	case resealv1.Reason_REASON_MESSAGE_ENDED, resealv1.Reason_REASON_UNKNOWN_MESSAGE:
+		if len(why.Detail.GetEnd()) > 0 {
+			s.end(why.Detail.End)
+		}
+		err = &EndedError{message.StateViewed}
+		if in := s.in(id); in != nil {
+			if st, ended := inState(in.State); ended {
+				err = &EndedError{st}
+			}
+		}
+	}
+	s.show(Denied{id, err})
+}
+
+// downloaded notes where the verified ciphertext of a message lies, and what
+// the content says of itself.
+func (s *step) downloaded(ev Downloaded) error {
+	in := s.in(ev.ID)
+	if in == nil {
+		s.do(Forget{ev.File})
+		return nil
+	}
+	if _, ended := inState(in.State); ended {
+		if ev.File != "" {
+			s.do(Forget{ev.File})
+		}
+		return nil
+	}
+	in.File, in.Name, in.Type, in.Caption, in.Size = ev.File, ev.Name, ev.Type, ev.Caption, ev.Size
+	s.saveIn(ev.ID, in)
+	return nil
+}
+
+// viewed: the content was shown completely. Receipt and end mark are stored,
+// the keys go, in one batch.
+func (s *step) viewed(ev Viewed) error {
+	rec, ok := s.record(ev.ID)
+	if !ok || rec.in == nil || rec.in.Copy {
+		return ErrUnknownMessage
+	}
+	if _, ended := inState(rec.in.State); ended || !rec.keyed {
+		return nil
+	}
+	if rec.h.Policy == message.Keep {
+		s.post(rec.h, rec.r, message.Seen)
+		if !rec.in.Opened {
+			rec.in.Opened = true
+			s.saveIn(ev.ID, rec.in)
+		}
+		return nil
+	}
+	s.post(rec.h, rec.r, message.Viewed)
+	s.over(rec, message.StateViewed)
+	return nil
+}
+
+const (
+	// eraseApart is how far apart two ticks must be, by the monotonic clock,
+	// that both see the wall clock past an expiry, where no server confirms it.
+	eraseApart = time.Hour
+	// clocksAgree is how near the device's and the server's clock must be.
+	clocksAgree = 24 * time.Hour
+	// eraseAnyway is how long after the expiry content goes although the
+	// clocks disagree.
+	eraseAnyway = 30 * 24 * time.Hour
+)
+
+// tick lets time pass: expiry, repeats, epochs.
+func (s *step) tick() error {
+	s.expire()
+	s.ask(false)
+	if !s.e.behind {
+		s.advance()
+		s.freshEpoch()
+	}
+	return nil
+}
+
+// expire goes through what the wall clock says is over, oldest first.
+func (s *step) expire() {
+	for _, name := range s.tx.names(prefixExpire) {
+		var at uint64
+		rest := name[len(prefixExpire):]
+		if len(rest) < 17 {
+			continue
+		}
+		if _, err := fmt.Sscanf(rest[:16], "%x", &at); err != nil {
+			continue
+		}
+		if identity.Time(at) > s.now {
+			return
+		}
+		if s.mayErase(name, identity.Time(at)) {
+			s.erase(name, rest[17:])
+			delete(s.e.pastExpiry, name)
+		}
+	}
+}
+
+// mayErase tells whether the clocks allow to erase what has expired: content is
+// hidden by the wall clock alone, but a clock set wrong must not delete it.
+func (s *step) mayErase(name string, at identity.Time) bool {
+	if s.clock.Server != 0 {
+		switch {
+		case s.clock.Server >= at:
+			return true
+		case s.now.Sub(s.clock.Server) >= clocksAgree:
+			return s.clock.Server >= at.Add(eraseAnyway)
+		}
+		return false
+	}
+	first, seen := s.e.pastExpiry[name]
+	if !seen {
+		s.e.pastExpiry[name] = s.clock.Mono
+		return false
+	}
+	return s.clock.Mono-first >= eraseApart
+}
+
+// erase ends one expired thing: "in/<id>", "out/<id>", "end/<id>", "content/<id>".
+func (s *step) erase(index, what string) {
+	s.tx.delete(index)
+	for _, kind := range []string{"in/", "out/", "end/"} {
+		if len(what) != len(kind)+64 || what[:len(kind)] != kind {
+			continue
+		}
+		id, err := message.ParseID(what[len(kind):])
+		if err != nil {
+			return
+		}
+		if kind == "end/" {
+			s.eraseMark(id)
+			return
+		}
+		if rec, ok := s.record(id); ok && !s.isOver(rec) {
+			s.over(rec, message.StateExpired)
+		}
+		return
+	}
+	if name := what; len(name) > len(prefixContent) && name[:len(prefixContent)] == prefixContent {
+		if c := load[state.Content](&s.tx, name); c != nil && len(s.tx.names(prefixUses+name[len(prefixContent):]+"/")) == 0 {
+			s.forgetContent(c)
+		}
+	}
+}
+
+func (s *step) isOver(rec record) bool {
+	if rec.out != nil {
+		return rec.out.State != outQueued && rec.out.State != outStored
+	}
+	_, over := inState(rec.in.State)
+	return over
+}
+
+// eraseMark forgets a message altogether, a day after its expiry.
+func (s *step) eraseMark(id message.ID) {
+	s.tx.delete(endName(id))
+	s.tx.delete(inName(id))
+	s.tx.delete(outName(id))
+}
+
+// NextTick is when something is due by the clock, 0 if nothing is.
+func (e *Engine) NextTick(now identity.Time) identity.Time {
+	next := now.Add(time.Hour)
+	for name := range e.state.Range(prefixExpire) {
+		var at uint64
+		if _, err := fmt.Sscanf(name[len(prefixExpire):len(prefixExpire)+16], "%x", &at); err == nil {
+			if t := identity.Time(at); t > now {
+				next = min(next, t)
+				break
+			}
+		}
+	}
+	return next
+}
