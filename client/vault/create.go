@@ -50,24 +50,19 @@ func (v *Vault) withSlot(h *head, s *Section) (plan, error) {
 	}
 	p := v.plan()
 	if p.header.slots == 0 {
-		// The first section lies among 3 to 7 decoys.
+		// The first section lies among 2 to 4 decoys.
 		p.header = header{slots: minSlots, size: minSlotSize}
-		more, err := v.below(2)
-		if err != nil {
-			return plan{}, err
-		}
-		decoys += maxDecoys + more
+		decoys += 2
 	}
 	at := p.header.taken
-	if p.header.taken = at + 1 + decoys; p.header.taken > maxSlots {
-		p.header.taken = at + 1
-	}
-	if p.header.taken > maxSlots {
+	if at == maxSlots {
 		return plan{}, fmt.Errorf("%w: no room for another section", ErrTooLarge)
 	}
-	for p.header.slots < p.header.taken {
+	if at == p.header.slots {
 		p.header.slots *= 2
 	}
+	// Decoys never make the file grow: its length would tell more than they hide.
+	p.header.taken = min(at+1+decoys, p.header.slots)
 	for len(p.slots) < p.header.slots {
 		d, err := v.decoy()
 		if err != nil {

@@ -24,7 +24,7 @@ const (
 	minSlotSize, maxSlotSize = 1 << 16, 1 << 26
 
 	// maxDecoys is the most slots that one Create takes beside its own.
-	maxDecoys = 3
+	maxDecoys = 2
 
 	// MaxName and MaxValue bound one record, MaxBatch the encoding of one
 	// Commit, MaxSection the encoding of all of a section's records.

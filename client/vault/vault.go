@@ -74,7 +74,7 @@ func Open(dir string, o Options) (*Vault, error) {
 		}
 		err = errors.Join(err, v.lock.Close())
 	}
-	return nil, errors.Join(err, v.fs.Close())
+	return nil, errors.Join(disk(err), v.fs.Close())
 }
 
 // Dir is the folder that Open was given. Files of others lie in folders below.
