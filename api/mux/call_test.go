@@ -21,7 +21,7 @@ func TestUnaryCarriesMessageHeadersAndTrailers(t *testing.T) {
 	header := &connect.Header{}
 	header.Set("Authorization", "Bearer abc")
 	c := w.dial(mux.DialOptions{Header: header})
-	if got := c.Welcome(); got.Version != "reseal test" || got.MaxMessage != mux.MaxMessage || got.MaxCalls != 256 {
+	if got := c.Welcome(); got.Version != "reseal test" || got.MaxMessage != mux.MaxMessage || got.MaxCalls != 64 {
 		t.Errorf("welcome = %+v", got)
 	}
 	if d := c.Offset(); d < -time.Second || d > time.Second {

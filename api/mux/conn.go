@@ -158,7 +158,9 @@ func (c *Conn) message(ctx context.Context) ([]byte, error) {
 	case errors.As(err, &ce) && validValue(ce.Reason):
 		return nil, fmt.Errorf("%w: closed by server: %s", ErrLost, ce.Reason)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrLost, err)
+	// Not wrapped: the cause is io.EOF at times, and a stream whose error
+	// matches io.EOF counts as complete.
+	return nil, fmt.Errorf("%w: %v", ErrLost, err)
 }
 
 // readAll appends a message to b, marking the time of each part: a slow line

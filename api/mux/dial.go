@@ -142,5 +142,5 @@ func dialError(ctx context.Context, kind, err error) error {
 	if cerr := ctx.Err(); cerr != nil {
 		return fmt.Errorf("%w: %w", kind, cerr)
 	}
-	return fmt.Errorf("%w: %w", kind, err)
+	return fmt.Errorf("%w: %v", kind, err) // never wrapping io.EOF, see message
 }

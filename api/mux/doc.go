@@ -78,8 +78,9 @@
 // its limit, trailing or missing bytes, unsorted headers, a second HELLO, a
 // CALL with an id in use: the connection ends with a named [Reason] and an
 // END frame for call 0. A CANCEL or CREDIT for a call that has ended is
-// ignored, since it may have crossed the END. A CALL above the call limit is
-// answered by END resource_exhausted.
+// ignored, since it may have crossed the END. A CALL above the call limit, or
+// one that would make the server hold more than [Options.MaxHeld] of requests,
+// is answered by END resource_exhausted.
 //
 // # Liveness
 //

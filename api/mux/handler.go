@@ -40,7 +40,8 @@ type Options struct {
 	Draining *connect.Error
 
 	MaxMessage   int           // bytes of one message, both ways; 1 MiB
-	MaxCalls     int           // calls at once on a connection, at most 65,535; 256
+	MaxCalls     int           // calls at once on a connection, at most 65,535; 64
+	MaxHeld      int           // bytes of requests of running calls on a connection; 8 MiB
 	MaxConns     int           // connections at once; 65,536
 	HelloTimeout time.Duration // from accept to WELCOME; 10 s
 	IdleTimeout  time.Duration // silence of a client; 75 s
@@ -124,7 +125,8 @@ func NewHandler(server *connect.Server, o Options) *Handler {
 		panic("mux: internal error: Options.Version is not 255 printable ASCII characters")
 	}
 	o.MaxMessage = orDefault(o.MaxMessage, MaxMessage)
-	o.MaxCalls = min(orDefault(o.MaxCalls, 256), 65535)
+	o.MaxCalls = min(orDefault(o.MaxCalls, 64), 65535)
+	o.MaxHeld = orDefault(o.MaxHeld, 8<<20)
 	o.MaxConns = orDefault(o.MaxConns, 65536)
 	o.HelloTimeout = orDefault(o.HelloTimeout, 10*time.Second)
 	o.IdleTimeout = orDefault(o.IdleTimeout, 75*time.Second)

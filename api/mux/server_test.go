@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/coder/websocket"
 	"github.com/reseal/reseal/api/mux"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func callFrame(id uint32, procedure string, message ...byte) []byte {
@@ -96,6 +99,52 @@ func TestCallsAboveTheLimitAreAnswered(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+func TestHeldRequestsAreBounded(t *testing.T) {
+	w := newWorld(t, mux.Options{MaxHeld: 3000})
+	c := w.dial(mux.DialOptions{})
+	large := strings.Repeat("x", 2000)
+	running, err := connect.NewClient(c).CallServerStream(t.Context(), spec(forever), wrapperspb.String(large))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := receive(running); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := callEcho(t.Context(), c, large); connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("a second one beside it: %v", err)
+	}
+	if _, err := callEcho(t.Context(), c, "small"); err != nil {
+		t.Errorf("what fits beside it: %v", err)
+	}
+	_ = running.Close()
+	w.eventually("it is taken afterwards", func() bool { _, err := callEcho(t.Context(), c, large); return err == nil })
+	// One alone is taken whatever its size: the message limit bounds it.
+	if _, err := callEcho(t.Context(), c, strings.Repeat("x", 5000)); err != nil {
+		t.Errorf("one over the bound alone: %v", err)
+	}
+}
+
+// The HTTP handler must be gone while the connection lives, or each idle
+// connection keeps a request, its buffers and a second goroutine.
+func TestHandlerReturnsAfterAccept(t *testing.T) {
+	w := newWorld(t, mux.Options{})
+	returned := make(chan struct{}, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.handler.ServeHTTP(rw, r)
+		returned <- struct{}{}
+	}))
+	defer s.Close()
+	c, err := mux.Dial(t.Context(), s.URL, mux.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-returned
+	if out, err := callEcho(t.Context(), c, "still"); err != nil || out != "still" {
+		t.Errorf("echo = %q, %v", out, err)
 	}
 }
 

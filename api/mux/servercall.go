@@ -20,6 +20,7 @@ func putUint64(b []byte, v uint64) { binary.BigEndian.PutUint64(b, v) }
 type serverCall struct {
 	c      *serverConn
 	id     uint32
+	size   int // of the request
 	unary  bool
 	info   connect.CallInfo
 	ctx    context.Context
@@ -71,8 +72,8 @@ func (c *serverConn) call(id uint32, payload []byte) error {
 		spec = connect.Spec{Procedure: string(head.procedure), StreamType: connect.StreamTypeServer}
 	}
 	call := &serverCall{
-		c: c, id: id, unary: spec.StreamType == connect.StreamTypeUnary,
-		request: append([]byte(nil), head.message...), credit: streamWindow,
+		c: c, id: id, size: len(head.message), unary: spec.StreamType == connect.StreamTypeUnary,
+		credit: streamWindow,
 	}
 	c.mu.Lock()
 	if _, dup := c.calls[id]; dup {
@@ -88,6 +89,8 @@ func (c *serverConn) call(id uint32, payload []byte) error {
 		refusal = c.h.o.Draining
 	case len(c.calls) >= c.h.o.MaxCalls:
 		refusal = connect.NewError(connect.CodeResourceExhausted, "too many calls at once")
+	case c.held > 0 && c.held+call.size > c.h.o.MaxHeld:
+		refusal = connect.NewError(connect.CodeResourceExhausted, "too many bytes of requests at once")
 	case spec.StreamType&connect.StreamTypeClient != 0:
 		refusal = errClientStream
 	}
@@ -106,9 +109,11 @@ func (c *serverConn) call(id uint32, payload []byte) error {
 	}
 	c.calls[id] = call
 	c.open++
+	c.held += call.size
 	c.wg.Add(1)
 	c.mu.Unlock()
 
+	call.request = append([]byte(nil), head.message...)
 	if head.timeout > 0 {
 		call.ctx, call.stop = context.WithTimeout(call.ctx, time.Duration(head.timeout)*time.Millisecond)
 	}
@@ -173,6 +178,7 @@ func (s *serverCall) finish(e *connect.Error) {
 	// as soon as it sees END.
 	s.c.mu.Lock()
 	delete(s.c.calls, s.id)
+	s.c.held -= s.size
 	s.c.mu.Unlock()
 	_ = s.c.out.send(s.c.ctx, b)
 	putBuffer(b)

@@ -37,6 +37,7 @@ type serverConn struct {
 	mu       sync.Mutex
 	calls    map[uint32]*serverCall
 	open     int // calls whose END is not sent yet
+	held     int // bytes of the requests of calls
 	draining bool
 	ended    Reason // "": not ended
 	left     bool
