@@ -13,7 +13,7 @@ import (
 // to it. Any number of nodes may do so at once, and at any time: what is still
 // needed goes back to live. It returns nil once the blob is known to be settled.
 func (s *Service) collect(ctx context.Context, b message.BlobID, o Object) error {
-	for range tries {
+	for range 3 * tries { // three steps, each of which may have to be repeated
 		st, rev, err := s.readState(ctx, b)
 		if err != nil || st == nil || st.Object != o {
 			return err
@@ -24,59 +24,56 @@ func (s *Service) collect(ctx context.Context, b message.BlobID, o Object) error
 		// to do, and would then leave the blob dying. Passing through dying
 		// raises the revision, which ends all such commits.
 		if st.Phase == live {
-			if err := s.turn(ctx, b, st, rev, dying); err != nil {
+			if _, err := s.turn(ctx, b, st, rev, dying); err != nil {
 				return err
 			}
 			continue
 		}
-		// From here on no reference is added, so one that this range does not
-		// find will never be there.
-		prefix := preRef
-		refs, err := s.Store.Range(ctx, partBlob(b), prefix, store.PrefixEnd(prefix), 1, true)
-		if err != nil {
-			return unavailable(err)
-		}
-		if len(refs) > 0 {
-			done, err := s.revive(ctx, b, st, rev)
+		if st.Phase == doomed {
+			done, err := s.destroy(ctx, b, st, rev)
 			if done || err != nil {
 				return err
 			}
 			continue
 		}
-		done, err := s.destroy(ctx, b, st, rev)
-		if done || err != nil {
+		// From here on no reference is added, so one that this range does not
+		// find will never be there. What it found is decided under the
+		// revision of st before anything is deleted: another collector may
+		// have looked before the last reference was dropped, and be about to
+		// bring the blob back.
+		refs, err := s.Store.Range(ctx, partBlob(b), preRef, store.PrefixEnd(preRef), 1, true)
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(refs) == 0 {
+			if _, err := s.turn(ctx, b, st, rev, doomed); err != nil {
+				return err
+			}
+			continue
+		}
+		if done, err := s.turn(ctx, b, st, rev, live); done || err != nil {
 			return err
 		}
 	}
 	return ErrUnavailable
 }
 
-// turn tries once to change the phase of st. nil says to look again.
-func (s *Service) turn(ctx context.Context, b message.BlobID, st *state, rev uint64, p phase) error {
-	token, err := s.token()
-	if err != nil {
-		return err
-	}
-	next := *st
-	next.Phase = p
-	return lookAgain(s.Store.Commit(ctx, partBlob(b), under(rev).Put(keyState, next.encode(), token, 0)))
-}
-
-// revive brings a dying blob back to live.
-func (s *Service) revive(ctx context.Context, b message.BlobID, st *state, rev uint64) (done bool, err error) {
+// turn tries once to change the phase of st. If it neither did nor failed, the
+// caller looks again.
+func (s *Service) turn(ctx context.Context, b message.BlobID, st *state, rev uint64, p phase) (done bool, err error) {
 	token, err := s.token()
 	if err != nil {
 		return false, err
 	}
 	next := *st
-	next.Phase = live
+	next.Phase = p
 	err = s.Store.Commit(ctx, partBlob(b), under(rev).Put(keyState, next.encode(), token, 0))
 	return err == nil, lookAgain(err)
 }
 
-// destroy deletes the bytes of a dying blob that nothing refers to, then says
-// that it is gone. If we crash in between, the blob stays dying and its reminder
-// is still there; the bytes are deleted once more, which is no error.
+// destroy deletes the bytes of a doomed blob, then says that it is gone. If we
+// crash in between, the blob stays doomed and its reminder is still there; the
+// bytes are deleted once more, which is no error.
 func (s *Service) destroy(ctx context.Context, b message.BlobID, st *state, rev uint64) (done bool, err error) {
 	if err := s.Bytes.Delete(st.Object); err != nil {
 		return false, err

@@ -9,7 +9,7 @@
 // may be referred to, is decided in the store:
 //
 //	U/account        up/blob,object   once     an upload in progress
-//	O/blob           st               decided  live, dying, or gone (empty)
+//	O/blob           st               decided  live, dying, doomed, or gone (empty)
 //	                 ref/account,msg  once     a message that needs the blob
 //	D/hour/shard     due/...          once     what the janitor must look at
 //	D                due-low          decided  the first hour it still reads
@@ -27,10 +27,12 @@
 // bytes and commits under the st it read, so of the two exactly one happens.
 //
 // Collection: st live -> dying, then look for references, then back to live, or
-// bytes deleted and st -> gone. A reference is added only under the condition
-// that st is live and unchanged. So a reference committed before dying is seen by
-// the look, and after dying none is added: a send that succeeded keeps its blob.
-// Who finds a blob dying may finish the work of the collector that died over it.
+// doomed; then bytes deleted and st -> gone. A reference is added only under the
+// condition that st is live and unchanged. So a reference committed before dying
+// is seen by the look, and after dying none is added: a send that succeeded keeps
+// its blob. What a look found is decided before bytes are deleted, since two
+// collectors may look on both sides of the drop of the last reference. Who finds
+// a blob dying or doomed may finish the work of the collector that died over it.
 //
 // # Concurrency
 //

@@ -49,11 +49,12 @@ func (s *Service) authorized(r *http.Request) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	there := st != nil && st.Phase != doomed
 	kept := new(state)
-	if st != nil {
+	if there {
 		kept = st
 	}
-	if !kept.Capability.opens(c) || !good || st == nil {
+	if !kept.Capability.opens(c) || !good || !there {
 		return nil, ErrNotFound
 	}
 	return st, nil

@@ -20,8 +20,9 @@ const (
 type phase uint8
 
 const (
-	live  phase = 1
-	dying phase = 2
+	live   phase = 1
+	dying  phase = 2 // no reference is added; a collector looks whether there is one
+	doomed phase = 3 // there was none: the bytes are being deleted, no way back
 )
 
 // state is the value of st (spec/blob.md, section 5).
@@ -58,7 +59,7 @@ func parseState(v []byte) (s state, err error) {
 		return state{}, fmt.Errorf("%w: record st", ErrMalformed)
 	}
 	s.Phase, s.Completed = phase(p), identity.Time(completed)
-	if (s.Phase != live && s.Phase != dying) || checkSizes(s.Length, uint64(s.Segments)) != nil {
+	if s.Phase < live || s.Phase > doomed || checkSizes(s.Length, uint64(s.Segments)) != nil {
 		return state{}, fmt.Errorf("%w: record st", ErrMalformed)
 	}
 	return s, nil

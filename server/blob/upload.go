@@ -120,7 +120,7 @@ func (s *Service) Status(ctx context.Context, account identity.AccountID, b mess
 	if err != nil {
 		return blobs.Status{}, err
 	}
-	if st != nil && st.Account == account {
+	if st != nil && st.Account == account && st.Phase != doomed {
 		return completeStatus(st.Length), nil
 	}
 	u, o, err := s.find(ctx, account, b)
@@ -212,7 +212,7 @@ func (s *Service) Complete(ctx context.Context, account identity.AccountID, b me
 		switch {
 		case err != nil:
 			return blobs.Status{}, err
-		case st != nil && st.Phase == dying:
+		case st != nil && st.Phase != live:
 			if err := s.collect(ctx, b, st.Object); err != nil {
 				return blobs.Status{}, err
 			}
