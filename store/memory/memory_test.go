@@ -31,10 +31,10 @@ func open(t *testing.T, outcome func() memory.Outcome) *storetest.Harness {
 		Nodes:    []store.Store{s, s.Node(clock.Skewed(half)), s.Node(clock.Skewed(-half))},
 		Clock:    clock,
 		Examined: s.Examined,
-		Late: func(t *testing.T, p store.Partition, b *store.Batch) (error, func()) {
+		Late: func(t *testing.T, p store.Partition, b *store.Batch) (func(), error) {
 			late.Store(true)
 			err := s.Commit(t.Context(), p, b)
-			return err, func() { s.Release() }
+			return func() { s.Release() }, err
 		},
 	}
 }

@@ -38,6 +38,9 @@
 // revision floor is the highest revision of any decided record swept so far;
 // records that come anew start above it, so that no revision is ever used twice.
 //
+// In the data folder "db" is Pebble's own folder, "LOCK" keeps other processes
+// out, and "closed" stands there from an orderly end to the next start.
+//
 // # When the disk does not do its part
 //
 // Before each group the free space is asked for. Below [Options].MinFree
@@ -47,5 +50,10 @@
 // way, the store stops as in a crash: waiting commits are unknown, later calls
 // get [store.ErrFailed], [Store.Failed] is closed, and the process should end.
 // What a file system holds after a failed sync cannot be known from inside; the
-// next start reads what is there. Damaged files are [store.ErrDamaged].
+// next start reads what is there.
+//
+// Damaged files are [store.ErrDamaged]. After an orderly end a hash over the
+// folder shows any change. After a crash damage in log or manifest shows by
+// good parts behind it; only damage to what was synced last of all cannot be
+// told from the end that a crash tears, and what it held is then gone unseen.
 package pebble

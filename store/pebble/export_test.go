@@ -8,3 +8,6 @@ func (s *Store) Flush() error {
 		return err
 	})
 }
+
+// FlushAndWait also waits.
+func (s *Store) FlushAndWait() error { return s.apart(s.db.Flush) }

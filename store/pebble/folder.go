@@ -49,6 +49,12 @@ func (s *Store) openLocked() error {
 	} else if err != nil {
 		return err
 	}
+	if err := checkSeal(fs, s.folder); err != nil {
+		return err
+	}
+	if err := checkLogs(fs, final); err != nil {
+		return err
+	}
 	if err := s.openPebble(final, true); err != nil {
 		return missing(err)
 	}

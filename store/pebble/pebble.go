@@ -57,6 +57,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// flushWait is how long Close waits for its flush: a memtable takes far less.
+const flushWait = 10 * time.Second
+
 // Store is an open data folder. Safe for concurrent use.
 type Store struct {
 	schema  store.Schema
@@ -137,15 +140,43 @@ func (s *Store) Close() error {
 	stopped := func() error { s.running.Wait(); return nil }
 	err := s.apart(stopped)
 	if err == nil {
+		s.flush()
 		err = s.closePebble()
 	}
 	if s.failedErr() != nil {
 		return s.failedErr()
 	}
+	if err == nil {
+		if sealErr := writeSeal(s.options.FS, s.folder); sealErr != nil { // a full disk, say
+			s.options.Logger.Warn("store: closed without seal", "err", sealErr)
+		}
+	}
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("store: closing %s: %w", s.folder, err)
 	}
 	return nil
+}
+
+// flush moves what only the log has into table files before an orderly end, so
+// that the next start is quick. The end does not wait for it without limit.
+func (s *Store) flush() {
+	if full, _ := s.space(); full != nil {
+		return
+	}
+	err := s.apart(func() error {
+		flushed, err := s.db.AsyncFlush()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-flushed:
+		case <-time.After(flushWait):
+		}
+		return nil
+	})
+	if err != nil {
+		s.options.Logger.Warn("store: closing without flush", "err", err)
+	}
 }
 
 // fail stops the store. What is in flight is unknown from here on.

@@ -106,7 +106,7 @@ func open(t *testing.T) *storetest.Harness {
 		mem = after
 		start()
 	}
-	h.Late = func(t *testing.T, p store.Partition, b *store.Batch) (error, func()) {
+	h.Late = func(t *testing.T, p store.Partition, b *store.Batch) (func(), error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		open := gate.close()
@@ -114,13 +114,14 @@ func open(t *testing.T) *storetest.Harness {
 		go func() { outcome <- s.Commit(ctx, p, b) }()
 		<-gate.held // b is written and waits for its sync
 		cancel()
-		return <-outcome, func() {
+		release := func() {
 			open()
 			// Whatever is committed now comes after b.
 			if err := s.Commit(t.Context(), "behind", new(store.Batch).PutOnce("o/behind", nil, 0)); err != nil {
 				t.Error(err)
 			}
 		}
+		return release, <-outcome
 	}
 	return h
 }

@@ -97,7 +97,7 @@ func unknownRepeated(t *testing.T, h *Harness) {
 		raise := func() *store.Batch {
 			return batch().Replace("d", before.Rev, []byte(strconv.Itoa(n)), tok, 0)
 		}
-		outcome, release := h.Late(t, p, raise())
+		release, outcome := h.Late(t, p, raise())
 		if !errors.Is(outcome, store.ErrUnknown) {
 			t.Fatalf("commit given up: %v, want unknown", outcome)
 		}
@@ -126,7 +126,7 @@ func unknownLater(t *testing.T, h *Harness) {
 	h.must(t, p, batch().Create("d", []byte("base"), token(), 0))
 	rev := h.get(t, p, "d").Rev
 	first, second := token(), token()
-	outcome, release := h.Late(t, p, batch().Replace("d", rev, []byte("late"), first, 0).PutOnce("o/late", []byte("l"), 0))
+	release, outcome := h.Late(t, p, batch().Replace("d", rev, []byte("late"), first, 0).PutOnce("o/late", []byte("l"), 0))
 	if !errors.Is(outcome, store.ErrUnknown) {
 		t.Fatalf("commit given up: %v, want unknown", outcome)
 	}

@@ -179,7 +179,7 @@ func cancelling(t *testing.T, h *Harness) {
 			t.Errorf("%s, already cancelled: %v, want unknown", name, err)
 		}
 	}
-	outcome, release := h.Late(t, p, batch().Create("d/late", []byte("x"), token(), 0))
+	release, outcome := h.Late(t, p, batch().Create("d/late", []byte("x"), token(), 0))
 	if _, refused := errors.AsType[*store.Refused](outcome); !errors.Is(outcome, store.ErrUnknown) || refused {
 		t.Errorf("cancelled on the way: %v, want unknown", outcome)
 	}

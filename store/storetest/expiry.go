@@ -149,7 +149,7 @@ func deleteWins(t *testing.T, h *Harness) {
 	}
 	h.must(t, p, batch().DeleteOnce("o/1").DeleteOnce("o/never"))
 	// A put of unknown outcome that takes effect late finds the delete.
-	outcome, release := h.Late(t, p, batch().PutOnce("o/late", []byte("v"), 0))
+	release, outcome := h.Late(t, p, batch().PutOnce("o/late", []byte("v"), 0))
 	if !errors.Is(outcome, store.ErrUnknown) {
 		t.Fatal(outcome)
 	}

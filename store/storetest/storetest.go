@@ -38,7 +38,7 @@ type Harness struct {
 	// Late hands over b, whose conditions hold, through a caller that stops
 	// waiting (or is told unknown) before b takes effect, and returns what
 	// Commit said. The effect comes at release, which returns after it.
-	Late func(t *testing.T, p store.Partition, b *store.Batch) (outcome error, release func())
+	Late func(t *testing.T, p store.Partition, b *store.Batch) (release func(), outcome error)
 	// Examined counts the rows that reads have passed.
 	Examined func() uint64
 	// Sweep removes expired rows for good, now. Nil if the engine does so
