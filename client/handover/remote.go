@@ -13,7 +13,7 @@ type remote struct {
 
 	// One read and one prompt are under way at most, so one place suffices:
 	// a caller that sends more is not ours.
-	input   chan []byte
+	input   chan []byte // 1 ‖ data, or 0 ‖ nothing for the end, a byte for an error
 	answers chan []byte
 	sizes   chan Size
 	gone    chan struct{} // closed when the caller hung up
@@ -41,15 +41,14 @@ func (r *remote) listen() {
 func (r *remote) take(k kind, body []byte) bool {
 	switch k {
 	case kindInput, kindInputEnd:
-		if (k == kindInput) != (len(body) > 0) && len(body) != 1 {
+		if k == kindInput && len(body) == 0 {
 			return false
 		}
-		if k == kindInputEnd {
-			body = append([]byte{0}, body...)
-		} else {
-			body = append([]byte{1}, body...)
+		more := byte(0)
+		if k == kindInput {
+			more = 1
 		}
-		return offer(r.input, body)
+		return offer(r.input, append([]byte{more}, body...))
 	case kindAnswer:
 		return len(body) > 0 && offer(r.answers, body)
 	case kindSize:
