@@ -312,6 +312,10 @@ func TestCallerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Write(handover.EncodeFrame(handover.Command{Args: []string{"x"}}))
+	// One that is gone before its command is taken never has it run.
+	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
 	conn.Close()
 	select {
 	case <-ended:
