@@ -75,18 +75,16 @@ func (s *Service) upload(serve func(*call) error) http.HandlerFunc {
 	}
 }
 
-// pace gives a client a grace of minGrace and then the time that n bytes take
+// pace gives a client Patience and then the time that n bytes take
 // at the least rate. A whole deadline instead of one for each read: it cannot be
 // stretched by sending a byte now and then.
 func (s *Service) pace(w http.ResponseWriter, n int64) {
-	until := time.Now().Add(minGrace + time.Duration(n/s.MinRate)*time.Second)
+	until := time.Now().Add(s.Patience + time.Duration(n/s.MinRate)*time.Second)
 	rc := http.NewResponseController(w)
 	// Where deadlines are not supported, the connection is not a slow one.
 	_ = rc.SetReadDeadline(until)
-	_ = rc.SetWriteDeadline(until.Add(minGrace))
+	_ = rc.SetWriteDeadline(until.Add(s.Patience))
 }
-
-const minGrace = 30 * time.Second
 
 func (s *Service) serveCreate(c *call) error {
 	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, blobs.MaxBody))

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"log/slog"
 )
@@ -27,6 +28,9 @@ type Capability [32]byte
 
 // String, GoString and LogValue hide the capability.
 func (Capability) String() string { return "hidden" }
+
+// Format hides the capability from every verb.
+func (Capability) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "hidden") }
 
 // GoString hides the capability.
 func (Capability) GoString() string { return "hidden" }

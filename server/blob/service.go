@@ -33,6 +33,7 @@ const (
 const (
 	DefaultMaxUploads = 16
 	DefaultMinRate    = 8 << 10
+	DefaultPatience   = 30 * time.Second
 	DefaultTick       = time.Minute
 )
 
@@ -53,6 +54,7 @@ type Config struct {
 	Rate       func(r *http.Request, account identity.AccountID, bytes uint64) time.Duration
 	MaxUploads int           // in progress for one account; default DefaultMaxUploads
 	MinRate    int64         // bytes a second of a client, below which it is cut off; default DefaultMinRate
+	Patience   time.Duration // for a client beyond MinRate; default DefaultPatience
 	Tick       time.Duration // of the janitor; default DefaultTick
 	Log        *slog.Logger  // default discards
 	Counters   Counters
@@ -88,6 +90,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	if c.MinRate <= 0 {
 		c.MinRate = DefaultMinRate
+	}
+	if c.Patience <= 0 {
+		c.Patience = DefaultPatience
 	}
 	if c.Tick <= 0 {
 		c.Tick = DefaultTick

@@ -3,8 +3,11 @@
 package folder
 
 import (
+	"errors"
 	"math"
 	"os"
+	"runtime"
+	"syscall"
 )
 
 // Names are made durable by these systems themselves, or cannot be.
@@ -14,4 +17,7 @@ func syncDir(*os.File) error { return nil }
 // finds no room fails all the same.
 func free(string) (uint64, error) { return math.MaxInt64, nil }
 
-func full(error) bool { return false }
+func full(err error) bool {
+	const diskFull = syscall.Errno(112) // ERROR_DISK_FULL of Windows
+	return errors.Is(err, syscall.ENOSPC) || runtime.GOOS == "windows" && errors.Is(err, diskFull)
+}
