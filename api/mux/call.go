@@ -69,7 +69,7 @@ func (s *clientCall) CloseSend() error {
 }
 
 // Send sends the request. It waits while as many calls as the server allows
-// are running.
+// are running. Call Receive after Send, not beside it.
 func (s *clientCall) Send(msg any) error {
 	if s.closed || s.sent {
 		return io.EOF
@@ -89,7 +89,7 @@ func (s *clientCall) Send(msg any) error {
 	case <-s.ctx.Done():
 		return contextError(s.ctx.Err())
 	case <-s.c.done:
-		return callError(s.c.Err())
+		return notSent(s.c.Err())
 	}
 	// The deadline is read now: the wait above counts.
 	var timeout uint32
@@ -106,7 +106,7 @@ func (s *clientCall) Send(msg any) error {
 	b = endFrame(b, at)
 	if err := s.c.register(s); err != nil {
 		<-s.c.slots
-		return callError(err)
+		return notSent(err)
 	}
 	s.sent = true
 	binary.BigEndian.PutUint32(b[at+1:], s.id)

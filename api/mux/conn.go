@@ -32,6 +32,9 @@ var (
 	ErrClosed = errors.New("mux: connection closed")
 	// ErrGoingAway: the server said that it goes away; connect anew.
 	ErrGoingAway = errors.New("mux: server is going away")
+	// ErrNotSent is in the errors of calls that certainly never left, because
+	// the connection had ended or was going away: they may be made elsewhere.
+	ErrNotSent = errors.New("mux: call was not sent")
 	// ErrViolation: the server broke the protocol.
 	ErrViolation = errors.New("mux: server violates the protocol")
 )
@@ -299,7 +302,8 @@ func (c *Conn) ended(id uint32, e end) error {
 
 // keepAlive sends PINGs and notices when nothing comes back.
 func (c *Conn) keepAlive() {
-	ticker := time.NewTicker(min(c.o.PingEvery, c.o.PingTimeout))
+	tick := min(c.o.PingEvery, c.o.PingTimeout)
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	last := now()
 	for {
@@ -314,7 +318,7 @@ func (c *Conn) keepAlive() {
 			c.fail(ErrSilent)
 			return
 		}
-		if at-last < int64(c.o.PingEvery) {
+		if at-last < int64(c.o.PingEvery-tick/2) { // ticks come a little early or late
 			continue
 		}
 		last = at
@@ -342,6 +346,14 @@ func (d doneContext) Err() error {
 	default:
 		return nil
 	}
+}
+
+// notSent is callError for a call that never left.
+func notSent(err error) error {
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return e.WithCause(ErrNotSent)
+	}
+	return connect.NewError(connect.CodeUnavailable, "connection to the server ended").WithCause(err).WithCause(ErrNotSent)
 }
 
 // callError is what a call gets when its connection has ended: the server's

@@ -1,8 +1,11 @@
+//go:build !js
+
 package mux_test
 
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -173,8 +176,9 @@ func TestSilentClientIsCut(t *testing.T) {
 	if code, _ := r.closed(); code != byte(connect.CodeDeadlineExceeded) || w.reason() != mux.ReasonIdle {
 		t.Errorf("silent: code %d, %q", code, w.reason())
 	}
-	c := w.dial(mux.DialOptions{PingEvery: 20 * time.Millisecond})
-	time.Sleep(400 * time.Millisecond)
+	w = newWorld(t, mux.Options{IdleTimeout: time.Second})
+	c := w.dial(mux.DialOptions{PingEvery: 50 * time.Millisecond})
+	time.Sleep(1500 * time.Millisecond)
 	if err := c.Err(); err != nil {
 		t.Errorf("a client that pings: %v", err)
 	}
@@ -247,7 +251,7 @@ func TestDrain(t *testing.T) {
 	if _, err := receive(stream); connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("stream ends by %v", err)
 	}
-	if _, err := callEcho(t.Context(), busy, ""); connect.CodeOf(err) != connect.CodeUnavailable {
+	if _, err := callEcho(t.Context(), busy, ""); connect.CodeOf(err) != connect.CodeUnavailable || !errors.Is(err, mux.ErrNotSent) || !errors.Is(err, mux.ErrGoingAway) {
 		t.Errorf("new call = %v", err)
 	}
 	if resp, err := http.Get(w.url + mux.Path); err != nil || resp.StatusCode != http.StatusBadRequest {

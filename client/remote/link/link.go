@@ -200,7 +200,11 @@ func (l *Link) NewClientStream(ctx context.Context, spec connect.Spec) (connect.
 	if err != nil {
 		return nil, err
 	}
-	return s.NewClientStream(ctx, spec)
+	inner, err := s.NewClientStream(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{ClientStream: inner, l: l, ctx: ctx, spec: spec, fast: fast}, nil
 }
 
 func (l *Link) session(ctx context.Context, fast bool) (session, error) {

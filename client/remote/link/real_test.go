@@ -1,3 +1,5 @@
+//go:build !js
+
 package link_test
 
 import (
@@ -190,6 +192,32 @@ func TestWrongServerIsNamed(t *testing.T) {
 	defer cancel()
 	if err := lk.Wait(ctx); !errors.Is(err, link.ErrNotReseal) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Wait = %v", err)
+	}
+}
+
+// Between the making of a call and its request the connection may go: nothing
+// was sent, so nobody should hear of it.
+func TestCallMovesBeforeItsRequest(t *testing.T) {
+	s := start(t, "127.0.0.1:0")
+	l, until := openLink(t, link.Options{URL: "ws://" + s.addr})
+	until(link.Connected)
+	patient, err := l.NewClientStream(t.Context(), connect.Spec{Procedure: whoAmI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasty, err := l.NewClientStream(link.FailFast(t.Context()), connect.Spec{Procedure: whoAmI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+	until(link.Disconnected)
+	if err := hasty.Send(wrapperspb.String("")); !errors.Is(err, mux.ErrNotSent) {
+		t.Errorf("hasty = %v", err)
+	}
+	start(t, s.addr)
+	var m wrapperspb.StringValue
+	if err := errors.Join(patient.Send(wrapperspb.String("")), patient.CloseSend(), patient.Receive(&m), patient.Close()); err != nil {
+		t.Errorf("patient = %v", err)
 	}
 }
 
