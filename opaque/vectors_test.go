@@ -35,14 +35,6 @@ func x(b []byte) string { return hex.EncodeToString(b) }
 
 func (s scenario) in(t *testing.T, name string) []byte { return unhex(t, s.In[name]) }
 
-func (s scenario) number(t *testing.T, name string) uint64 {
-	n, err := strconv.ParseUint(s.In[name], 10, 64)
-	if err != nil {
-		t.Fatal(name, err)
-	}
-	return n
-}
-
 func outcome(err error) string {
 	switch err {
 	case nil:
