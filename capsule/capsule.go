@@ -47,8 +47,8 @@ type Capsule struct {
 // capsule is refused under another, and one from before a password change.
 type Place struct {
 	Account identity.AccountID
-	// Credential is the number of password changes so far, as the server
-	// counts it.
+	// Credential is 1 at sign-up, one more with every change of the password,
+	// as the server counts it.
 	Credential uint64
 }
 

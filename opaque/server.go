@@ -25,7 +25,7 @@ type Server struct {
 // is answered from.
 type Known struct {
 	Account    identity.AccountID
-	Credential uint64 // number of password changes so far
+	Credential uint64 // 1 at sign-up, one more with every change of the password
 	Record     []byte // RecordSize bytes, from Registration.Finish
 }
 
