@@ -53,7 +53,7 @@ type Conn struct {
 	slots    chan struct{} // one taken for each call until its END
 	offset   atomic.Int64  // server's clock minus ours, ns
 	lastRead atomic.Int64
-	pinged   atomic.Int64 // now() of the PING not answered yet, 0: none
+	pinged   atomic.Int64 // now() of the oldest PING not answered, 0: none
 
 	mu     sync.Mutex
 	calls  map[uint32]*clientCall
@@ -314,7 +314,7 @@ func (c *Conn) keepAlive() {
 		}
 		at := now()
 		sent := c.pinged.Load()
-		if sent != 0 && at-sent >= int64(c.o.PingTimeout) && c.lastRead.Load() < sent {
+		if sent != 0 && at-max(sent, c.lastRead.Load()) >= int64(c.o.PingTimeout) {
 			c.fail(ErrSilent)
 			return
 		}
@@ -324,7 +324,8 @@ func (c *Conn) keepAlive() {
 		last = at
 		var token [8]byte
 		binary.BigEndian.PutUint64(token[:], uint64(at))
-		c.pinged.Store(at)
+		// One that is not answered yet stays the one to wait for.
+		c.pinged.CompareAndSwap(0, at)
 		go func() { _ = c.out.send(contextOf(c.done), appendFrame(nil, framePing, 0, token[:])) }()
 	}
 }
