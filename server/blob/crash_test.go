@@ -122,6 +122,22 @@ func TestCrashInCollectKeepsWhatIsReferredTo(t *testing.T) {
 	})
 }
 
+func TestCrashInSweepIsFinished(t *testing.T) {
+	c, d := newContent(6, 1000), newContent(7, 1000)
+	setup := func(w *world) {
+		w.mustUpload(c)
+		if err := errors.Join(w.create(d), w.put(d)); err != nil { // never completed
+			t.Fatal(err)
+		}
+		w.pass(25 * time.Hour)
+	}
+	sweep := func(w *world) error { return errors.Join(w.svc.Sweep(ctx), ctx.Err()) }
+	everyCrash(t, setup, sweep, func(t *testing.T, w *world, _ error) {
+		w.sweep()
+		w.empty() // at the next start, without waiting for anything else
+	})
+}
+
 func TestMultipartSurvivesPowerLoss(t *testing.T) {
 	w := newWorld(t)
 	c := newContent(5, 8<<20+4321)

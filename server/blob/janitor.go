@@ -65,8 +65,9 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep looks once at everything that is due by now. What fails is left for
-// the next sweep and reported; the rest is done. Safe to call at any time.
+// Sweep looks once at everything that is due by now. A blob that cannot be
+// dealt with is logged and left for the next sweep; an error says that due
+// records could not be read. Safe to call at any time.
 func (s *Service) Sweep(ctx context.Context) error {
 	first, rev, err := s.readLow(ctx)
 	if err != nil {
@@ -100,25 +101,30 @@ func (s *Service) Sweep(ctx context.Context) error {
 }
 
 // sweepPart looks at what is due in one hour and shard. left says that
-// something there is not due yet.
+// something there is to be looked at again: it is not due yet, or failed.
 func (s *Service) sweepPart(ctx context.Context, p store.Partition) (left bool, err error) {
 	for r, err := range store.Scan(ctx, s.Store, p, preDue, store.PrefixEnd(preDue), false) {
 		if err != nil {
-			return left, unavailable(err)
+			return true, unavailable(err)
 		}
 		d, err := parseDue([]byte(r.Key[len(preDue):]), r.Value)
-		if err != nil {
-			return left, fmt.Errorf("blob: damaged record: %w", err)
-		}
-		if d.At > s.now() {
+		if err == nil && d.At > s.now() {
 			left = true
 			continue
 		}
-		if err := s.look(ctx, d); err != nil {
-			return left, err
+		if err == nil {
+			err = s.look(ctx, d)
 		}
-		if err := s.commit(ctx, p, new(store.Batch).DeleteOnce(r.Key)); err != nil {
-			return left, err
+		if err == nil {
+			err = s.commit(ctx, p, new(store.Batch).DeleteOnce(r.Key))
+		}
+		if err != nil {
+			// One blob that cannot be dealt with must not keep the others.
+			left = true
+			s.Log.Error("blob: left to the next sweep", "error", err)
+		}
+		if ctx.Err() != nil {
+			return true, unavailable(context.Cause(ctx))
 		}
 	}
 	return left, nil
