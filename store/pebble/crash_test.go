@@ -222,9 +222,12 @@ func TestPowerLossInRecovery(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex // Pebble writes from several goroutines
 	all, n := w.snapshot(), 0
 	watch := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			mu.Lock()
+			defer mu.Unlock()
 			n++
 			if err := w.check(lost.CrashClone(vfs.CrashCloneCfg{}), all, all); err != nil {
 				t.Errorf("write %d of recovery: %v", n, err)
