@@ -39,6 +39,7 @@ type serverConn struct {
 	open     int // calls whose END is not sent yet
 	held     int // bytes of the requests of calls
 	draining bool
+	greeting bool   // HELLO came, WELCOME may be on its way
 	ended    Reason // "": not ended
 	left     bool
 }
@@ -185,6 +186,13 @@ func (c *serverConn) admit(payload []byte) (Reason, *connect.Error) {
 	if err != nil {
 		return ReasonProtocol, malformed
 	}
+	c.mu.Lock()
+	draining := c.draining
+	c.greeting = true
+	c.mu.Unlock()
+	if draining {
+		return ReasonGoingAway, c.h.o.Draining
+	}
 	if c.h.o.Admit != nil {
 		peer := Peer{Addr: c.peer, Header: &connect.Header{}}
 		setFields(peer.Header, fields)
@@ -206,7 +214,13 @@ func (c *serverConn) admit(payload []byte) (Reason, *connect.Error) {
 	b = appendWelcome(b, Welcome{c.h.o.Now(), c.h.o.MaxMessage, c.h.o.MaxCalls, c.h.o.Version})
 	c.reply(endFrame(b, at))
 	// After WELCOME is in the queue, so that a GOAWAY of drain comes behind it.
+	c.mu.Lock()
 	c.welcomed.Store(true)
+	draining = c.draining
+	c.mu.Unlock()
+	if draining { // it came while greeting and left GOAWAY to us
+		c.goAway()
+	}
 	return "", nil
 }
 
@@ -313,11 +327,17 @@ func (c *serverConn) drain() {
 			call.cancel(c.h.o.Draining)
 		}
 	}
+	greeting, welcomed := c.greeting, c.welcomed.Load()
 	c.mu.Unlock()
-	if !c.welcomed.Load() {
-		c.cut(ReasonGoingAway, c.h.o.Draining) // there is nothing to finish yet
-		return
+	switch {
+	case welcomed:
+		c.goAway()
+	case !greeting: // there is nothing to finish
+		c.cut(ReasonGoingAway, c.h.o.Draining)
 	}
+}
+
+func (c *serverConn) goAway() {
 	_ = c.out.send(c.ctx, appendFrame(nil, frameGoAway, 0, appendShort(nil, string(ReasonGoingAway))))
 	c.closeIfDrained()
 }
