@@ -66,6 +66,8 @@ type Disk struct {
 	FullAt int
 	// SyncFailsAt is the step from which on syncs fail; negative: never.
 	SyncFailsAt int
+	// OnSync is called at the start of every sync of a file, if set.
+	OnSync func()
 }
 
 // New is an empty disk that does not fail.
@@ -328,6 +330,9 @@ func (f *file) Truncate(size int64) error {
 }
 
 func (f *file) Sync() error {
+	if f.d.OnSync != nil {
+		f.d.OnSync()
+	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	_, fails, err := f.d.step()
