@@ -4,6 +4,7 @@
 // fails on anything else.
 //
 //	partition            key                            kind     value
+//	S                    key                            decided  hash of a key of the server's key file
 //	H/handle             id                             decided  account id
 //	A/account            pw                             decided  [Password]
 //	                     list                           decided  newest signed device list

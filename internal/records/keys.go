@@ -28,6 +28,7 @@ var Schema = store.Schema{
 	{Prefix: "l/", Kind: store.Decided},
 	{Prefix: "r/", Kind: store.Once},
 	{Prefix: "q/", Kind: store.Once},
+	{Prefix: "key", Kind: store.Decided},
 }
 
 // The keys with one record to a partition, and the prefixes of the others.
@@ -51,6 +52,12 @@ const (
 	Claims    = store.Key("l/")
 	Requests  = store.Key("r/")
 	Queue     = store.Key("q/")
+)
+
+// Where the store notes which key file it belongs to.
+const (
+	ServerPartition = store.Partition("S")
+	ServerKey       = store.Key("key")
 )
 
 func be8(n uint64) store.Key { return store.Key(binary.BigEndian.AppendUint64(nil, n)) }

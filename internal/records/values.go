@@ -175,6 +175,18 @@ func ParseAccount(v []byte) (a identity.AccountID, err error) {
 	return a, err
 }
 
+// EncodeServerKey returns the value of `key`: 32 bytes that follow from the key
+// file one way only.
+func EncodeServerKey(mark [32]byte) []byte {
+	return build(func(b *cryptobyte.Builder) { b.AddBytes(mark[:]) })
+}
+
+// ParseServerKey reads the value of `key`.
+func ParseServerKey(v []byte) (mark [32]byte, err error) {
+	err = parse(v, func(s *cryptobyte.String) bool { return s.CopyBytes(mark[:]) })
+	return mark, err
+}
+
 // EncodeBlock returns the value of a block record.
 func EncodeBlock(blocked bool) []byte {
 	return build(func(b *cryptobyte.Builder) {

@@ -77,6 +77,11 @@ type Sessions interface {
 // Counter counts by a label; the server's metrics implement it.
 type Counter interface{ Count(name, label string) }
 
+// Limiter refuses what comes too often. The kind is "inbox", by recipient.
+type Limiter interface {
+	Allow(kind, key string) error
+}
+
 // Service is the mailbox. All fields must be set; its methods may be called
 // from many goroutines.
 type Service struct {
@@ -84,6 +89,7 @@ type Service struct {
 	Bus      bus.Bus
 	Blobs    Blobs
 	Sessions Sessions
+	Limiter  Limiter
 	Counter  Counter
 	Log      *slog.Logger
 	Now      func() time.Time

@@ -63,6 +63,13 @@ func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
 	return ids
 }
 
+// Streams is how many event streams are open on this node.
+func (s *Service) Streams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	return len(s.streams.open)
+}
+
 // Events streams what concerns the caller's device. It subscribes first, then
 // reads the queue, so that nothing falls between; duplicates are the client's
 // to know by their ids.

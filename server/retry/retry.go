@@ -40,10 +40,16 @@ type Queue interface {
 // Counter counts by a label.
 type Counter interface{ Count(name, label string) }
 
+// Limiter refuses what comes too often. The kind is "retry", by account.
+type Limiter interface {
+	Allow(kind, key string) error
+}
+
 // Service routes retry requests. Its methods may be called from many goroutines.
 type Service struct {
 	Store   store.Store
 	Queue   Queue
+	Limiter Limiter
 	Counter Counter
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -60,6 +66,9 @@ func (s *Service) AskRetry(ctx context.Context, req *resealv1.AskRetryRequest) (
 	}
 	resp := new(resealv1.AskRetryResponse)
 	for _, b := range req.Requests {
+		if err := s.Limiter.Allow("retry", string(c.Account[:])); err != nil {
+			return nil, err
+		}
 		n, err := s.ask(ctx, c, b)
 		if err != nil {
 			return nil, s.fail(ctx, err)

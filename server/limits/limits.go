@@ -1,0 +1,188 @@
+// Package limits bounds how often things may happen: token buckets by address,
+// by handle and by account, each kind in a table of its own with a bounded
+// number of entries.
+//
+// Buckets live in the memory of one node and are approximate on purpose: with
+// several nodes a caller has as many buckets. A refusal is REASON_RATE, names
+// the kind, and says when to come back.
+package limits
+
+import (
+	"container/list"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/reseal/reseal/api/refusal"
+)
+
+// The kinds of limit.
+const (
+	Call        = "call"         // every call, by address
+	Account     = "account"      // every call with a session, by account
+	Signup      = "signup"       // steps of a sign-up, by address
+	Login       = "login"        // logins begun, by address
+	LoginHandle = "login_handle" // logins begun, by handle
+	Challenge   = "challenge"    // possession challenges, by address
+	Epoch       = "epoch"        // certificates published, by account
+	Inbox       = "inbox"        // messages that arrive, by recipient
+	Retry       = "retry"        // retry requests, by account
+	Upload      = "upload"       // MiB of blobs begun, by account
+)
+
+// Rate is a token bucket: Burst tokens at first and at most, PerSecond of them
+// back every second.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Config is the bucket of every kind.
+type Config struct {
+	// Rates by kind. A kind that is missing is not limited.
+	Rates map[string]Rate
+	// Loopback replaces the rate of the kinds that count by address, for
+	// addresses of this machine: tests, a demonstration, or a proxy that
+	// stands before the server and limits by itself.
+	Loopback map[string]Rate
+	// MaxEntries bounds each table; past it the bucket that was used the
+	// longest ago is forgotten. Default 100,000, about 20 MiB a kind.
+	MaxEntries int
+}
+
+// Default are the rates of a server for people: far above what clients do, and
+// far below what guessing passwords or filling the disk takes.
+func Default() Config {
+	local := Rate{PerSecond: 500, Burst: 1000}
+	return Config{
+		Rates: map[string]Rate{
+			Call:        {500, 2000},
+			Account:     {500, 5000},
+			Signup:      {1.0 / 30, 20},
+			Login:       {0.5, 60},
+			LoginHandle: {1.0 / 6, 20},
+			Challenge:   {1, 60},
+			Epoch:       {1.0 / 600, 20},
+			Inbox:       {2, 10_000},
+			Retry:       {4, 400},
+			Upload:      {4, 256 << 10},
+		},
+		Loopback: map[string]Rate{
+			Call: {50_000, 100_000}, Signup: local, Login: local, Challenge: local,
+		},
+		MaxEntries: 100_000,
+	}
+}
+
+// Limits are the buckets. Safe for concurrent use.
+type Limits struct {
+	config Config
+	now    func() time.Time
+	tables map[string]*table
+}
+
+// New makes full buckets.
+func New(c Config, now func() time.Time) *Limits {
+	if c.MaxEntries <= 0 {
+		c.MaxEntries = 100_000
+	}
+	l := &Limits{config: c, now: now, tables: map[string]*table{}}
+	for kind := range c.Rates {
+		l.tables[kind] = &table{entries: map[string]*list.Element{}, max: c.MaxEntries}
+	}
+	return l
+}
+
+// Allow takes one token of the bucket that kind has for key, or refuses.
+func (l *Limits) Allow(kind, key string) error { return l.AllowN(kind, key, 1) }
+
+// AllowN takes n tokens at once. More than the burst is never to be had.
+func (l *Limits) AllowN(kind, key string, n int) error {
+	t := l.tables[kind]
+	if t == nil || n <= 0 {
+		return nil
+	}
+	r := l.config.Rates[kind]
+	if local, ok := l.config.Loopback[kind]; ok && loopback(key) {
+		r = local
+	}
+	now := l.now()
+	wait, ok := t.take(network(kind, key), r, now, n)
+	if !ok {
+		return refusal.Limit(kind)
+	}
+	if wait > 0 {
+		return refusal.Rate(kind, wait)
+	}
+	return nil
+}
+
+// table holds the buckets of one kind, the one used last in front.
+type table struct {
+	mu      sync.Mutex
+	entries map[string]*list.Element
+	order   list.List
+	max     int
+}
+
+type entry struct {
+	key    string
+	bucket *rate.Limiter
+}
+
+// take returns how long to wait for n tokens; 0 when they are taken, false
+// where they are never to be had.
+func (t *table) take(key string, r Rate, now time.Time, n int) (time.Duration, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.entries[key]
+	if ok {
+		t.order.MoveToFront(e)
+	} else {
+		if len(t.entries) >= t.max {
+			last := t.order.Back()
+			delete(t.entries, t.order.Remove(last).(*entry).key)
+		}
+		e = t.order.PushFront(&entry{key, rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)})
+		t.entries[key] = e
+	}
+	reserved := e.Value.(*entry).bucket.ReserveN(now, n)
+	if !reserved.OK() {
+		return 0, false
+	}
+	wait := reserved.DelayFrom(now)
+	if wait > 0 {
+		reserved.CancelAt(now) // what is refused costs nothing
+	}
+	return wait, true
+}
+
+// ByAddress tells which kinds count by address.
+func byAddress(kind string) bool {
+	return kind == Call || kind == Signup || kind == Login || kind == Challenge
+}
+
+// network is what counts as one address: of IPv6 the /64, of which a household
+// has 2^64 addresses.
+func network(kind, key string) string {
+	if !byAddress(kind) {
+		return key
+	}
+	a, err := netip.ParseAddr(key)
+	if err != nil {
+		return key
+	}
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+func loopback(key string) bool {
+	a, err := netip.ParseAddr(key)
+	return err == nil && a.Unmap().IsLoopback()
+}

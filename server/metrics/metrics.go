@@ -1,0 +1,133 @@
+// Package metrics counts what a server does, for Prometheus. No metric has a
+// label with a handle, an id or an address: labels come from closed lists.
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/reseal/reseal/store"
+)
+
+// counters are all that [Metrics.Count] knows: name, label ("" for none), help.
+var counters = []struct{ name, label, help string }{
+	{"sends", "", "Messages sent, repeats included."},
+	{"stale_sends", "", "Sends whose wraps did not cover every current device."},
+	{"messages_stored", "policy", "Messages stored for the first time."},
+	{"wraps_added", "kind", "Wraps added to stored messages: by the sending device (sender) or in answer to a retry request (retry)."},
+	{"retry_requests", "", "Signed retry requests taken, repeats included."},
+	{"retry_answered", "by", "Wraps added by others than the sending device: own devices of the recipient, or other devices of the sender."},
+	{"retry_closed", "", "Retry requests withdrawn."},
+	{"receipts", "what", "Receipts delivered."},
+	{"ends", "state", "Messages ended by a receipt."},
+	{"queued", "event", "Queue entries written."},
+	{"acknowledged", "", "Queue entries acknowledged."},
+	{"logins", "result", "Logins finished."},
+	{"signups", "", "Accounts made."},
+	{"devices", "change", "Devices added and removed."},
+	{"epochs", "", "Epoch certificates published."},
+	{"refusals", "reason", "Calls refused, by reason."},
+	{"blob_refusals", "code", "Blob requests refused, by code."},
+	{"stream_ends", "reason", "WebSocket connections ended, by reason."},
+	{"panics", "", "Handlers that panicked."},
+}
+
+// Metrics are the metrics of one server. Safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	counters map[string]*prometheus.CounterVec
+	calls    *prometheus.HistogramVec
+	commits  *prometheus.HistogramVec
+	blobs    map[string]prometheus.Counter
+}
+
+// New makes the metrics, all at zero, with those of the Go runtime and of the
+// process.
+func New() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), counters: map[string]*prometheus.CounterVec{}, blobs: map[string]prometheus.Counter{}}
+	for _, c := range counters {
+		var labels []string
+		if c.label != "" {
+			labels = []string{c.label}
+		}
+		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "reseal_" + c.name + "_total", Help: c.help}, labels)
+		m.counters[c.name] = vec
+		m.registry.MustRegister(vec)
+	}
+	buckets := prometheus.ExponentialBuckets(0.0005, 2, 15) // 0.5 ms to 8 s
+	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "reseal_call_seconds", Help: "Time of unary calls by procedure.", Buckets: buckets,
+	}, []string{"procedure"})
+	m.commits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "reseal_store_commit_seconds", Help: "Time of commits to the store by result.", Buckets: buckets,
+	}, []string{"result"})
+	m.registry.MustRegister(m.calls, m.commits, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for name, help := range map[string]string{
+		"bytes_in": "Bytes of blobs stored.", "bytes_out": "Bytes of blobs sent.", "uploads": "Uploads begun.",
+		"completed": "Uploads completed.", "abandoned": "Uploads given up.", "collected": "Blobs collected.",
+	} {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "reseal_blob_" + name + "_total", Help: help})
+		m.blobs[name] = c
+		m.registry.MustRegister(c)
+	}
+	return m
+}
+
+// Count adds one to the counter called name, under a label where it has one. A
+// name that is not in the list is ignored; a test looks for such.
+func (m *Metrics) Count(name, label string) {
+	vec := m.counters[name]
+	if vec == nil {
+		return
+	}
+	var labels []string
+	if label != "" {
+		labels = []string{label}
+	}
+	if c, err := vec.GetMetricWithLabelValues(labels...); err == nil {
+		c.Inc()
+	}
+}
+
+// Blob is the counter of a thing that happens to blobs: bytes_in, bytes_out,
+// uploads, completed, abandoned, collected.
+func (m *Metrics) Blob(name string) prometheus.Counter { return m.blobs[name] }
+
+// Called notes how long a unary call took. The procedure must come from the
+// list of methods, never from a request.
+func (m *Metrics) Called(procedure string, took time.Duration) {
+	m.calls.WithLabelValues(procedure).Observe(took.Seconds())
+}
+
+// Gauge adds a gauge that is read when the metrics are.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reseal_" + name, Help: help}, value))
+}
+
+// Handler serves the metrics in the text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Registry is where all metrics are, for programs that embed a server.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Store is s with the time of its commits measured.
+func (m *Metrics) Store(s store.Store) store.Store { return timed{s, m.commits} }
+
+type timed struct {
+	store.Store
+	commits *prometheus.HistogramVec
+}
+
+func (t timed) Commit(ctx context.Context, p store.Partition, b *store.Batch) error {
+	begun := time.Now()
+	err := t.Store.Commit(ctx, p, b)
+	t.commits.WithLabelValues(result(err)).Observe(time.Since(begun).Seconds())
+	return err
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/reseal/reseal/api/blobs"
+	"github.com/reseal/reseal/api/mux"
+	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
+	"github.com/reseal/reseal/bus"
+	"github.com/reseal/reseal/bus/local"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/opaque"
+	"github.com/reseal/reseal/server/auth"
+	"github.com/reseal/reseal/server/blob"
+	"github.com/reseal/reseal/server/blob/folder"
+	"github.com/reseal/reseal/server/directory"
+	"github.com/reseal/reseal/server/limits"
+	"github.com/reseal/reseal/server/mailbox"
+	"github.com/reseal/reseal/server/metrics"
+	"github.com/reseal/reseal/server/retry"
+	"github.com/reseal/reseal/store"
+)
+
+// Config is what a server works with. Store, BlobFolder and Setup are needed;
+// the zero value of every other field stands for its default.
+type Config struct {
+	// Store was opened with [Schema]. It stays the caller's to close, after
+	// Serve has returned.
+	Store store.Store
+	// BlobFolder is where the bytes of blobs lie; it is made if need be. One
+	// server uses it at a time.
+	BlobFolder string
+	// BlobFloor is how many bytes of its disk stay free; default
+	// [folder.DefaultFloor], negative for none.
+	BlobFloor int64
+	// Setup comes from the key file; see [LoadKeyFile].
+	Setup opaque.Setup
+	Bus   bus.Bus          // default: in process
+	Log   *slog.Logger     // default discards
+	Now   func() time.Time // default time.Now; what everything signed is judged by
+	Rand  io.Reader        // default crypto/rand
+	// Limits of rates; default [limits.Default].
+	Limits *limits.Config
+	// Version is told to clients, at most 255 printable ASCII characters.
+	Version string
+	// SignupClosed refuses new accounts.
+	SignupClosed bool
+	// Origins are host patterns that pages in browsers may connect from.
+	Origins []string
+	// MaxConns bounds connections at once; default 16,384. Further ones wait
+	// to be accepted.
+	MaxConns int
+	// MaxConnsPerAddress bounds those of one address that is not this
+	// machine's; default 512. Further ones are closed.
+	MaxConnsPerAddress int
+}
+
+// Defaults of [Config].
+const (
+	DefaultMaxConns           = 16384
+	DefaultMaxConnsPerAddress = 512
+)
+
+// Server is a Reseal server. Make it by [New], run it by Serve.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	limits  *limits.Limits
+	auth    *auth.Service
+	mailbox *mailbox.Service
+	blobs   *blob.Service
+	calls   *connect.Server
+	mux     *mux.Handler
+	http    *http.Server
+
+	stop     chan struct{} // closed: event streams end
+	drained  chan struct{} // closed: nothing runs any more
+	draining atomic.Bool
+	drain    sync.Once
+	once     sync.Once
+	conns    atomic.Int64
+	addr     atomic.Pointer[net.Addr]
+	served   atomic.Bool
+}
+
+// Schema is every key that a server writes; the store must be opened with it.
+func Schema() store.Schema {
+	return append(append(store.Schema{}, records.Schema...), blob.Schema...)
+}
+
+// New puts a server together. It writes a mark into a fresh store and makes the
+// blob folder; nothing runs before Serve.
+func New(c Config) (*Server, error) {
+	if c.Store == nil || c.BlobFolder == "" {
+		return nil, errors.New("server: Store and BlobFolder are needed")
+	}
+	c = c.withDefaults()
+	s := &Server{config: c, log: c.Log, metrics: metrics.New(), stop: make(chan struct{}), drained: make(chan struct{})}
+	s.limits = limits.New(*c.Limits, c.Now)
+	if err := s.assemble(c); err != nil {
+		return nil, err
+	}
+	s.http = s.newHTTP()
+	s.metrics.Gauge("connections", "Connections of clients.", func() float64 { return float64(s.conns.Load()) })
+	s.metrics.Gauge("streams", "WebSocket connections of clients.", func() float64 { return float64(s.mux.Conns()) })
+	s.metrics.Gauge("event_streams", "Open event streams.", func() float64 { return float64(s.mailbox.Streams()) })
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Bus == nil {
+		c.Bus = new(local.Bus)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Limits == nil {
+		d := limits.Default()
+		c.Limits = &d
+	}
+	if c.MaxConns <= 0 {
+		c.MaxConns = DefaultMaxConns
+	}
+	if c.MaxConnsPerAddress <= 0 {
+		c.MaxConnsPerAddress = DefaultMaxConnsPerAddress
+	}
+	return c
+}
+
+// mailboxHandler is MailboxService out of the two packages that it lies in.
+type mailboxHandler struct {
+	*mailbox.Service
+	retries
+}
+
+// retries keeps the two services' names apart.
+type retries struct{ *retry.Service }
+
+// assemble makes the services and plugs them together.
+func (s *Server) assemble(c Config) error {
+	st := s.metrics.Store(c.Store)
+	login, err := opaque.NewServer(c.Setup)
+	if err != nil {
+		return fmt.Errorf("server: key file: %w", err)
+	}
+	s.auth = &auth.Service{
+		Store: st, Bus: c.Bus, Topics: topics{}, Opaque: login, Limiter: s.limits, Counter: s.metrics, Log: c.Log,
+		Now: c.Now, Rand: c.Rand, ChallengeKey: c.Setup.Key("epoch challenge"), Version: c.Version,
+		MaxCiphertext: message.MaxCiphertext, PartSize: blobs.PartSize, Closed: c.SignupClosed,
+	}
+	if err := s.newBlobs(c, st); err != nil {
+		return err
+	}
+	s.mailbox = &mailbox.Service{
+		Store: st, Bus: c.Bus, Blobs: blob.References{Service: s.blobs}, Sessions: s.auth, Limiter: s.limits,
+		Counter: s.metrics, Log: c.Log, Now: c.Now, Rand: c.Rand, Stop: s.stop,
+	}
+	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}
+	s.calls = connect.NewServer(s.observe, s.admit, s.auth.Interceptor(), s.limitAccount)
+	resealv1connect.RegisterAccountServiceHandler(s.calls, s.auth)
+	resealv1connect.RegisterDirectoryServiceHandler(s.calls, &directory.Service{Store: st, Log: c.Log})
+	resealv1connect.RegisterMailboxServiceHandler(s.calls, mailboxHandler{s.mailbox, retries{router}})
+	s.mux = s.newMux()
+	return nil
+}
+
+func (s *Server) newBlobs(c Config, st store.Store) error {
+	bytes, err := folder.Open(c.BlobFolder, folder.Options{Floor: c.BlobFloor})
+	if err != nil {
+		return fmt.Errorf("server: blob folder: %w", err)
+	}
+	s.blobs, err = blob.New(context.Background(), blob.Config{
+		Store: st, Bytes: bytes, Clock: c.Now, Rand: c.Rand, Log: c.Log,
+		Authorize: s.authorizeBlob, Quota: s.quota,
+		Counters: blob.Counters{
+			BytesIn: s.metrics.Blob("bytes_in"), BytesOut: s.metrics.Blob("bytes_out"), Uploads: s.metrics.Blob("uploads"),
+			Completed: s.metrics.Blob("completed"), Abandoned: s.metrics.Blob("abandoned"), Collected: s.metrics.Blob("collected"),
+			Refused: func(code string) { s.metrics.Count("blob_refusals", code) },
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("server: store: %w", err)
+	}
+	return nil
+}
+
+// Calls is the server's calls with all interceptors, for transports in the same
+// process.
+func (s *Server) Calls() *connect.Server { return s.calls }
+
+// Metrics are the server's metrics.
+func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
+
+// Addr is where Serve listens, nil before.
+func (s *Server) Addr() net.Addr {
+	if a := s.addr.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// topics gives packages auth and mailbox the same names for hints.
+type topics struct{}
+
+func (topics) Directory(a identity.AccountID) string { return mailbox.DirectoryTopic(a) }
+func (topics) Sessions(a identity.AccountID) string  { return mailbox.SessionTopic(a) }
+func (topics) Book(a identity.AccountID) string      { return mailbox.BookTopic(a) }
