@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/server/blob"
 	"github.com/reseal/reseal/server/blob/folder"
 )
@@ -216,4 +217,41 @@ func TestReminderThatComesLate(t *testing.T) {
 	if w.left() != 0 {
 		t.Fatalf("left: %v", w.disk.Files())
 	}
+}
+
+// A doomed blob is as good as gone, even while its bytes cannot be deleted.
+func TestDoomed(t *testing.T) {
+	w := newWorld(t)
+	c := newContent(1, 500)
+	w.mustUpload(c)
+	w.pass(25 * time.Hour)
+	w.disk.SetBefore(func(_ int, op, _ string) error {
+		if op == "rename" {
+			return io.ErrClosedPipe
+		}
+		return nil
+	})
+	w.sweep()
+	if w.left() != 2 {
+		t.Fatalf("left: %v", w.disk.Files())
+	}
+	if rec := w.get(c, blobs.ContentPath(c.id), nil); rec.Code != 404 {
+		t.Errorf("read: %d", rec.Code)
+	}
+	if _, err := w.svc.Status(ctx, alice, c.id); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("status: %v", err)
+	}
+	if st, err := w.svc.Complete(ctx, alice, c.id); err == nil {
+		t.Errorf("complete: %+v", st)
+	}
+	if err := w.refer(c, 1, 100*time.Hour); err == nil {
+		t.Error("reference to a doomed blob")
+	}
+	w.disk.SetBefore(nil)
+	w.mustUpload(c)
+	if err := w.refer(c, 1, 100*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.readable(c)
 }

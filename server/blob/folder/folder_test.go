@@ -178,7 +178,7 @@ func TestManyWriters(t *testing.T) {
 		for i := range errs {
 			group.Go(func() { errs[i] = put(f, 1, []byte("same")) })
 		}
-		group.Go(func() { errs[0] = f.Delete(object) })
+		group.Go(func() { _ = f.Delete(object) }) // may find the folder filling up; the next one counts
 		group.Wait()
 		if err := f.Delete(object); err != nil {
 			t.Fatal(err)
