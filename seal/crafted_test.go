@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -95,8 +96,9 @@ func TestCrafted(t *testing.T) {
 	}
 }
 
-// badLists are segment lists that match their digest and are refused.
-func badLists(t testing.TB) map[string][]byte {
+// badLists are segment lists that are refused though they match their digest, and
+// the ciphertext that the good list belongs to.
+func badLists(t testing.TB) (map[string][]byte, []byte) {
 	s := sealBytes(t, meta(300), fill(300))
 	good := s.list(t)
 	with := func(change func(*Segments)) []byte {
@@ -128,13 +130,14 @@ func badLists(t testing.TB) map[string][]byte {
 		"over-the-limit":   make([]byte, MaxSegmentList+1),
 	}
 	for n := range s.Segments {
-		bad["cut-"+string(rune('0'+n/100%10))+string(rune('0'+n/10%10))+string(rune('0'+n%10))] = s.Segments[:n]
+		bad[fmt.Sprintf("cut-%03d", n)] = s.Segments[:n]
 	}
-	return bad
+	return bad, s.ct
 }
 
 func TestBadLists(t *testing.T) {
-	for what, list := range badLists(t) {
+	bad, _ := badLists(t)
+	for what, list := range bad {
 		if _, err := ParseSegments(list, digestOf(list)); err != ErrOpen {
 			t.Errorf("%s: %v", what, err)
 		}

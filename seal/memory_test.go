@@ -80,12 +80,14 @@ func TestConstantMemory(t *testing.T) {
 	}
 	r, err := l.NewReader(pr, testCEK, testFrom)
 	if err != nil {
+		pr.Close()
 		t.Fatal(err)
 	}
 	c := &check{t: t}
 	if n, err := io.Copy(c, r); n != size || err != nil || c.n != size {
 		t.Error(n, err)
 	}
+	pr.Close() // so that a reader that failed does not leave the writer waiting
 	wg.Wait()
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 3<<20 {

@@ -186,6 +186,57 @@ func TestSwappedParts(t *testing.T) {
 	}
 }
 
+// A content that ends before its last segment: that one is checked all the same
+// before anything says that the content is whole.
+func TestEndIsChecked(t *testing.T) {
+	size := 1<<20 - frameSize - meta(0).encodedLen()
+	data := fill(size)
+	s := sealBytes(t, meta(size), data)
+	if s.list(t).count() != 2 || len(s.ct) != headSize+segmentSize+tagSize {
+		t.Fatal("the last segment is not an empty chunk")
+	}
+	s.ct[len(s.ct)-1] ^= 1
+	refused(t, "tag of the last chunk", s, testCEK, testFrom, data, size)
+	refused(t, "tag of the last chunk, new list", relist(s.ct, testCtx.Content), testCEK, testFrom, data, size)
+}
+
+// substitute seals other data with the same key, salt, context and description: what
+// another recipient, who has the CEK, can make. Every chunk of it opens.
+func substitute(t testing.TB, m Meta, saltName string) []byte {
+	t.Helper()
+	var dst bytes.Buffer
+	w, err := NewWriter(&dst, salt(saltName), testCEK, testCtx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(bytes.Repeat([]byte{7}, int(m.Size))); err != nil {
+		t.Fatal(err)
+	}
+	return finish(t, w, &dst).ct
+}
+
+// Only the digest stops a substituted content, whole or in one segment.
+func TestSubstitutedUnderTheSameKey(t *testing.T) {
+	data := fill(tamperSize)
+	s := sealBytes(t, meta(tamperSize), data)
+	other := substitute(t, meta(tamperSize), "fixture")
+	if !bytes.Equal(other[:headSize], s.ct[:headSize]) {
+		t.Fatal("the substitute has another head")
+	}
+	if _, _, err := entries[0].open(relist(other, testCtx.Content).list(t), other, testCEK, testFrom); err != nil {
+		t.Fatal("the substitute does not open by itself:", err)
+	}
+	refused(t, "substitute", sealed{other, s.Result}, testCEK, testFrom, data, 0)
+	ct := bytes.Clone(s.ct)
+	copy(ct[headSize+segmentSize:], other[headSize+segmentSize:])
+	refused(t, "last segment substituted", sealed{ct, s.Result}, testCEK, testFrom, data, segmentChunks*chunkSize)
+	for i := headSize; i < len(s.ct); i += boxSize {
+		ct := bytes.Clone(s.ct)
+		copy(ct[i:min(i+boxSize, len(ct))], other[i:])
+		refused(t, fmt.Sprintf("chunk at %d substituted", i), sealed{ct, s.Result}, testCEK, testFrom, data, released(i))
+	}
+}
+
 func TestOtherKeyOrContext(t *testing.T) {
 	data := fill(5000)
 	s := sealBytes(t, meta(len(data)), data)

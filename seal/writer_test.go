@@ -123,8 +123,10 @@ func TestWriterStates(t *testing.T) {
 		t.Error("ReadFrom a byte more:", err)
 	}
 	w = open(io.Discard, 0)
-	if w.Close() != nil || w.Close() != nil {
-		t.Error("Close twice")
+	for range 2 {
+		if err := w.Close(); err != nil {
+			t.Error("Close, twice:", err)
+		}
 	}
 	if _, err := w.Write(nil); err != ErrUnfinished {
 		t.Error("Write after Close:", err)
