@@ -233,6 +233,9 @@ func TestSubstitutedUnderTheSameKey(t *testing.T) {
 	for i := headSize; i < len(s.ct); i += boxSize {
 		ct := bytes.Clone(s.ct)
 		copy(ct[i:min(i+boxSize, len(ct))], other[i:])
+		if bytes.Equal(ct, s.ct) {
+			continue // both chunks are padding
+		}
 		refused(t, fmt.Sprintf("chunk at %d substituted", i), sealed{ct, s.Result}, testCEK, testFrom, data, released(i))
 	}
 }
