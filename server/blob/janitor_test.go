@@ -142,8 +142,20 @@ func TestMark(t *testing.T) {
 	w.settle()
 	w.empty()
 	w.mustUpload(d)
+	if err := w.refer(d, 1, 200*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep() // and after this one a reminder for the present hour
+	if err := w.svc.DropReference(ctx, d.id, alice, msg(1)); err != nil {
+		t.Fatal(err)
+	}
 	w.restart(true) // and now nobody sweeps for months
 	w.pass(100 * 24 * time.Hour)
+	w.sweep()
+	if w.left() != 0 {
+		t.Fatalf("left: %v", w.disk.Files())
+	}
+	w.pass(101 * 24 * time.Hour)
 	w.sweep()
 	w.empty()
 }
