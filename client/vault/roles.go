@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 
 	"github.com/reseal/reseal/capsule"
 )
@@ -73,4 +74,17 @@ func rowMAC(k capsule.RowKey, what string, n nonce) (out [32]byte) {
 	m.Write(n[:])
 	m.Sum(out[:0])
 	return out
+}
+
+// serial lets one source of randomness serve several sections: two that read
+// it at once could draw the same bytes.
+type serial struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (s *serial) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Read(b)
 }

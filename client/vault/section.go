@@ -185,10 +185,11 @@ func (s *Section) reseal(share capsule.Share) error {
 	}
 	// From here on the new file is the one that readers see. If the folder
 	// could not be synced, a power loss may still bring back the old file and
-	// its journal, so nothing may be acknowledged before another reseal.
+	// its journal. The next commit makes a new journal and syncs the folder
+	// before it is acknowledged, so it cannot outlive the file it belongs to.
 	s.keys.wipe()
 	s.head, s.share, s.keys, s.chain, s.tried = h, share, next, chain{}, 0
-	s.broken = err != nil
+	s.broken = false
 	if s.journal != nil {
 		_ = s.journal.Close()
 		s.journal = nil

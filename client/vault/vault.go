@@ -29,7 +29,8 @@ const (
 type Options struct {
 	// FS replaces the folder on disk.
 	FS FS
-	// Rand gives all randomness; nil is crypto/rand.
+	// Rand gives all randomness; nil is crypto/rand. It need not be safe for
+	// concurrent use.
 	Rand io.Reader
 }
 
@@ -55,9 +56,9 @@ type Vault struct {
 // Open takes the folder, which it makes if need be, for this process. Errors:
 // ErrBusy, ErrDamaged, ErrNewer, ErrOpenFolder, or of the file system.
 func Open(dir string, o Options) (*Vault, error) {
-	v := &Vault{dir: dir, fs: o.FS, rand: o.Rand, open: map[nonce]*Section{}}
-	if v.rand == nil {
-		v.rand = rand.Reader
+	v := &Vault{dir: dir, fs: o.FS, rand: rand.Reader, open: map[nonce]*Section{}}
+	if o.Rand != nil {
+		v.rand = &serial{r: o.Rand}
 	}
 	if v.fs == nil {
 		f, err := openFolder(dir)

@@ -168,10 +168,14 @@ func journals(all map[string]*scenario, head head, k keys, share string) {
 	at := len(whole) - len(frames[2])
 	zeroed := slices.Clone(whole)
 	clear(zeroed[512*((at+511)/512) : 512*((at+511)/512)+512])
+	fourth, _ := sealFrame(k, c, rng, Batch{{"after", []byte("it")}})
+	lostStart := slices.Concat(make([]byte, 512), whole[512:], fourth)
 	for name, s := range map[string]struct {
 		comment string
 		b       []byte
 	}{
+		"journal-lost-middle":    {"a sector lost in a frame that another follows", append(slices.Clone(zeroed), fourth...)},
+		"journal-lost-start":     {"the first sector lost, a frame later on", lostStart},
 		"journal-good":           {"three frames", whole},
 		"journal-header-only":    {"no frame yet", head0},
 		"journal-empty":          {"made, and lost before anything was acknowledged", nil},
