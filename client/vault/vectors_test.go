@@ -174,7 +174,7 @@ func journals(all map[string]*scenario, head head, k keys, share string) {
 		comment string
 		b       []byte
 	}{
-		"journal-lost-middle":    {"a sector lost in a frame that another follows", append(slices.Clone(zeroed), fourth...)},
+		"journal-lost-middle":    {"zeros where a large frame was, and another after it", slices.Concat(whole[:at], make([]byte, len(frames[2])), fourth)},
 		"journal-lost-start":     {"the first sector lost, a frame later on", lostStart},
 		"journal-good":           {"three frames", whole},
 		"journal-header-only":    {"no frame yet", head0},
