@@ -25,9 +25,10 @@ type commit struct {
 // and Get sees it. Batches that come at the same time are written together,
 // with one sync. The batch must not change until Commit returns.
 //
-// Errors: ErrTooLarge, ErrLocked and ErrFull mean that nothing was stored.
-// After any other error the batch does not show in this Section but may after
-// a restart, as if the process had died in the middle of Commit.
+// Errors: ErrTooLarge and ErrLocked mean that nothing was stored. After any
+// other, ErrFull too, the batch does not show in this Section, and may be
+// committed again; after a restart it may show, as if the process had died in
+// the middle of Commit (a full disk that shows only at the sync, say).
 func (s *Section) Commit(b Batch) error {
 	if err := checkBatch(b); err != nil || len(b) == 0 {
 		return err
