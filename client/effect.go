@@ -54,7 +54,10 @@ type Arrived struct {
 
 // Ready: a message that waited for a key can be opened.
 type Ready struct {
-	ID message.ID
+	ID   message.ID
+	From identity.AccountID
+	// SenderDevice is the device that sent the message.
+	SenderDevice identity.DeviceID
 	// Waited is the time since this device first knew of the message.
 	Waited time.Duration
 	// Retried tells that a retry request was needed.

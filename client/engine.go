@@ -186,6 +186,8 @@ func (s *step) handle(ev Event) error {
 		return s.uploaded(ev)
 	case Send:
 		return s.send(ev)
+	case Cancel:
+		return s.cancel(ev)
 	case Unsend:
 		return s.unsend(ev)
 	case View:

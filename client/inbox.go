@@ -165,7 +165,10 @@ func (s *step) open(h message.Header, in *state.In) {
 			s.count.BySenderOther++
 		}
 	}
-	s.show(Ready{h.ID, s.now.Sub(identity.Time(in.SeenAt)), in.Retried, from.Account, from.Device})
+	s.show(Ready{
+		ID: h.ID, From: h.Sender, SenderDevice: h.SenderDevice, Waited: s.now.Sub(identity.Time(in.SeenAt)),
+		Retried: in.Retried, ByAccount: from.Account, ByDevice: from.Device,
+	})
 	s.closeAsks(h.ID)
 	if c := s.contact(h.Sender); c != nil && c.Accepted {
 		s.post(h, message.R(in.R), message.Received)

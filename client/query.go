@@ -338,3 +338,6 @@ func Self(st State) (account identity.AccountID, handle string, device identity.
 	}
 	return identity.AccountID(self.Account), self.Handle, identity.DeviceID(self.Device), nil
 }
+
+// HandleOf is the handle of an account as far as this device knows it.
+func (e *Engine) HandleOf(id identity.AccountID) string { return e.read().handleOf(id) }

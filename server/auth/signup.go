@@ -44,7 +44,9 @@ func (s *Service) StartSignup(ctx context.Context, req *resealv1.StartSignupRequ
 	}
 	if taken, err := s.named(ctx, h); err != nil {
 		return nil, s.fail(ctx, err)
-	} else if !taken.IsZero() && taken != identity.AccountID(req.AccountId) {
+	} else if !taken.IsZero() {
+		// Not even for the account's own id, which others know: the answer
+		// would evaluate its OPRF past the limits on logins.
 		return nil, refusal.New(resealv1.Reason_REASON_HANDLE_TAKEN)
 	}
 	resp, err := s.Opaque.Register(h, req.RegistrationRequest)

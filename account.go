@@ -1,0 +1,374 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/remote/link"
+	"github.com/reseal/reseal/client/remote/transfer"
+	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/seal"
+)
+
+// Account is an account that is logged in at an installation and open in this
+// process. It keeps itself connected until LogOut or Installation.Close.
+type Account struct {
+	in      *Installation
+	section *vault.Section
+	remote  *remoteServer
+	blobs   *transfer.Remote
+	token   string
+	log     *slog.Logger
+	handle  string
+	id      identity.AccountID
+	device  identity.DeviceID
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	start  time.Time
+
+	// mu guards the engine: one step at a time, its batch stored before the
+	// next step and before any of its effects.
+	mu     sync.Mutex
+	engine *client.Engine
+	closed bool
+
+	// flight is what is under way, by the effect's key, so that an effect that
+	// comes out again is not started twice.
+	flightMu sync.Mutex
+	flight   map[string]bool
+	idle     *sync.Cond
+
+	events  broadcaster
+	synced  latch
+	watched int
+}
+
+// start opens the engine of a section and lets it run.
+func (in *Installation) start(section *vault.Section, server, token string) (*Account, error) {
+	e, err := client.Open(section, in.o.Rand)
+	if err != nil {
+		_ = section.Close()
+		return nil, as(ErrDamaged, err)
+	}
+	r, err := in.connect(server, link.NewToken(token))
+	if err != nil {
+		_ = section.Close()
+		return nil, err
+	}
+	a := &Account{
+		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
+		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{}, watched: -1,
+	}
+	a.idle = sync.NewCond(&a.flightMu)
+	a.blobs = a.newTransfer(server)
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	if err := a.dropOrphans(); err != nil {
+		a.stop()
+		return nil, err
+	}
+	if err := in.add(a); err != nil {
+		a.stop()
+		return nil, err
+	}
+	a.wg.Go(a.run)
+	a.wg.Go(a.tick)
+	return a, nil
+}
+
+// resume opens an account with the server's half of its session share.
+func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account, error) {
+	token := string(s.Token)
+	r, err := in.connect(s.Server, link.NewToken(token))
+	if err != nil {
+		return nil, err
+	}
+	defer r.link.Close()
+	if err := r.first(ctx); err != nil {
+		return nil, in.resumeFailed(s, err)
+	}
+	resp, err := repeat(ctx, r.account.GetSessionShare, &resealv1.GetSessionShareRequest{})
+	if err != nil {
+		return nil, in.resumeFailed(s, err)
+	}
+	if len(resp.SessionShare) != len(vault.SessionShare{}) {
+		return nil, as(ErrServer, errors.New("session share"))
+	}
+	section, err := in.vault.Resume(s, vault.SessionShare(resp.SessionShare))
+	if err != nil {
+		return nil, vaultError(err)
+	}
+	return in.start(section, s.Server, token)
+}
+
+// resumeFailed forgets a session that the server ended: the section stays,
+// sealed, for the next login.
+func (in *Installation) resumeFailed(s *vault.Session, err error) error {
+	if isSessionEnd(err) {
+		return errors.Join(ErrSessionEnded, in.vault.RemoveSession(s.Account))
+	}
+	return in.callError(err)
+}
+
+// Handle is the account's own handle.
+func (a *Account) Handle() string { return a.handle }
+
+// ID is the account's id.
+func (a *Account) ID() identity.AccountID { return a.id }
+
+// Device is the id of the device that the account is here.
+func (a *Account) Device() identity.DeviceID { return a.device }
+
+// Server is the URL of the account's server.
+func (a *Account) Server() string { return a.remote.url }
+
+// Counters are the device's figures since the account was opened.
+func (a *Account) Counters() client.Counters {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine.Counters()
+}
+
+// Skew is the server's clock minus the device's; known is false before the
+// first connection.
+func (a *Account) Skew() (offset time.Duration, known bool) { return a.remote.link.ServerTime() }
+
+// Online waits until the account is connected and has read everything that
+// waits for it. Without a server it fails with ErrOffline at once.
+func (a *Account) Online(ctx context.Context) error {
+	if a.synced.is() {
+		return nil
+	}
+	if err := a.remote.first(ctx); err != nil {
+		return a.in.callError(err)
+	}
+	return a.synced.wait(ctx, a.ctx)
+}
+
+// Connected reports whether the account has a connection now.
+func (a *Account) Connected() bool {
+	k := a.remote.link.State().Kind
+	return k == link.Connected || k == link.GoingAway
+}
+
+// clock is the time for one step of the engine.
+func (a *Account) clock() client.Clock {
+	c := client.Clock{Wall: a.in.now(), Mono: time.Since(a.start)}
+	if offset, known := a.remote.link.ServerTime(); known && a.Connected() {
+		// The offset was taken by the system's clock, which the server's time
+		// is told apart from, whatever Options.Now says.
+		c.Server = identity.TimeOf(time.Now().Add(offset))
+	}
+	return c
+}
+
+// step lets one event happen: the batch is durable before the effects begin.
+func (a *Account) step(ev client.Event) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return ErrClosed
+	}
+	out, err := a.engine.Step(a.clock(), ev)
+	if err != nil {
+		return engineError(err)
+	}
+	if len(out.Batch) > 0 {
+		if err := a.section.Commit(vaultBatch(out.Batch)); err != nil {
+			a.reopenEngine()
+			return vaultError(err)
+		}
+	}
+	for _, f := range out.Effects {
+		a.perform(f)
+	}
+	return nil
+}
+
+// reopenEngine starts the engine anew from what is stored, after a batch that
+// could not be: what it had in memory was ahead of the disk.
+func (a *Account) reopenEngine() {
+	if e, err := client.Open(a.section, a.in.o.Rand); err == nil {
+		a.engine = e
+	}
+}
+
+// stepLogged is step for events that no caller waits for.
+func (a *Account) stepLogged(ev client.Event) {
+	if err := a.step(ev); err != nil && !errors.Is(err, ErrClosed) {
+		a.log.Warn("reseal: an event could not be taken", "error", err)
+		a.events.send(Event{Kind: KindTrouble, Text: err.Error(), Time: a.in.o.Now()})
+	}
+}
+
+// perform begins an effect; it never blocks.
+func (a *Account) perform(f client.Effect) {
+	switch f := f.(type) {
+	case client.Call:
+		a.begin(f.Key, func() { a.call(f) })
+	case client.Upload:
+		a.begin("upload/"+f.File, func() { a.upload(f) })
+	case client.Forget:
+		for _, name := range []string{f.File, f.File + segmentsSuffix} {
+			_ = os.Remove(filepath.Join(a.in.files, name))
+		}
+	case client.Show:
+		a.shown(f.Notice)
+	}
+}
+
+// begin runs f in a goroutine, unless something with its key is under way.
+func (a *Account) begin(key string, f func()) {
+	a.flightMu.Lock()
+	defer a.flightMu.Unlock()
+	if a.flight[key] || a.ctx.Err() != nil {
+		return
+	}
+	a.flight[key] = true
+	a.wg.Go(func() {
+		f()
+		a.flightMu.Lock()
+		delete(a.flight, key)
+		if len(a.flight) == 0 {
+			a.idle.Broadcast()
+		}
+		a.flightMu.Unlock()
+	})
+}
+
+// callTimeout bounds one try of a call.
+const callTimeout = 30 * time.Second
+
+// call makes a call until its answer is definite, and steps with it. It gives
+// up when the connection is lost: the next Connected brings the call again.
+func (a *Account) call(c client.Call) {
+	pause := 100 * time.Millisecond
+	for a.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(link.FailFast(a.ctx), callTimeout)
+		resp, err := a.invoke(ctx, c.Request)
+		cancel()
+		if err == nil || !refusal.Passing(err) {
+			a.answered(c, resp, err)
+			return
+		}
+		if !a.Connected() {
+			return
+		}
+		if after := time.Duration(refusal.Detail(err).GetRetryAfterMs()) * time.Millisecond; after > pause {
+			pause = min(after, time.Minute)
+		}
+		select {
+		case <-time.After(pause):
+		case <-a.ctx.Done():
+		}
+		pause = min(2*pause, 30*time.Second)
+	}
+}
+
+func (a *Account) answered(c client.Call, resp proto.Message, err error) {
+	ev := client.Answered{Call: c, Response: resp}
+	if err != nil {
+		if isSessionEnd(err) {
+			a.sessionEnded()
+			return
+		}
+		d := refusal.Detail(err)
+		if d == nil {
+			a.log.Warn("reseal: a call failed", "error", err)
+			d = &resealv1.ErrorDetail{Reason: resealv1.Reason_REASON_INTERNAL}
+		}
+		ev.Refusal = &client.Refusal{Reason: d.Reason, Detail: d}
+	}
+	// The key is free before the step: what the step calls for next may have
+	// the same one.
+	a.flightMu.Lock()
+	delete(a.flight, c.Key)
+	a.flightMu.Unlock()
+	a.stepLogged(ev)
+}
+
+// invoke makes the call that a request's type names.
+func (a *Account) invoke(ctx context.Context, req proto.Message) (proto.Message, error) {
+	r := a.remote
+	switch q := req.(type) {
+	case *resealv1.SendRequest:
+		return wrapNil(r.mailbox.Send(ctx, q))
+	case *resealv1.AddWrapsRequest:
+		return wrapNil(r.mailbox.AddWraps(ctx, q))
+	case *resealv1.AcknowledgeRequest:
+		return wrapNil(r.mailbox.Acknowledge(ctx, q))
+	case *resealv1.ClaimRequest:
+		return wrapNil(r.mailbox.Claim(ctx, q))
+	case *resealv1.PostReceiptRequest:
+		return wrapNil(r.mailbox.PostReceipt(ctx, q))
+	case *resealv1.AskRetryRequest:
+		return wrapNil(r.mailbox.AskRetry(ctx, q))
+	case *resealv1.CloseRetryRequest:
+		return wrapNil(r.mailbox.CloseRetry(ctx, q))
+	case *resealv1.GetAccountsRequest:
+		return wrapNil(r.directory.GetAccounts(ctx, q))
+	case *resealv1.GetCertificatesRequest:
+		return wrapNil(r.directory.GetCertificates(ctx, q))
+	case *resealv1.ChallengeEpochRequest:
+		return wrapNil(r.account.ChallengeEpoch(ctx, q))
+	case *resealv1.PublishEpochRequest:
+		return wrapNil(r.account.PublishEpoch(ctx, q))
+	case *resealv1.GetBookRequest:
+		return wrapNil(r.account.GetBook(ctx, q))
+	case *resealv1.PutBookRequest:
+		return wrapNil(r.account.PutBook(ctx, q))
+	case *resealv1.SetBlockedRequest:
+		return wrapNil(r.account.SetBlocked(ctx, q))
+	}
+	panic("reseal: internal error: no call for " + string(req.ProtoReflect().Descriptor().FullName()))
+}
+
+// wrapNil keeps a nil answer a nil interface.
+func wrapNil[T proto.Message](m T, err error) (proto.Message, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// stop ends everything that runs for the account and wipes its keys.
+func (a *Account) stop() {
+	a.cancel(ErrClosed)
+	_ = a.remote.link.Close()
+	a.wg.Wait()
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	_ = a.section.Close()
+	a.events.close()
+}
+
+// sessionEnded: the session was ended at the server. The keys are wiped, the
+// session record goes; the next login finds the section.
+func (a *Account) sessionEnded() {
+	if !a.synced.end() {
+		return
+	}
+	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now()})
+	a.cancel(ErrSessionEnded)
+	a.in.remove(a)
+	go func() { // not in the group that stop waits for
+		a.stop()
+		_ = a.in.vault.RemoveSession(a.id)
+	}()
+}
+
+// capability is a content's capability as package transfer has it.
+func capability(k seal.CEK) transfer.Capability { return transfer.Capability(k.Capability()) }

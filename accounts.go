@@ -1,0 +1,424 @@
+package reseal
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/handle"
+	"github.com/reseal/reseal/identity"
+)
+
+// bearer is the session's token. It goes into Authorization headers only.
+func (a *Account) bearer() string { return a.token }
+
+// Message is a message as this device knows it.
+type Message struct {
+	ID MessageID
+	// Outgoing tells that the account sent it; Handle is the other account's.
+	Outgoing bool
+	Handle   string
+	Peer     identity.AccountID
+	// Stranger: the sender is no contact yet.
+	Stranger bool
+	State    client.MessageState
+	Policy   Policy
+	Sent     time.Time
+	Expires  time.Time
+	// Kind is "text" or "file", "" while that is not known here: it stands
+	// inside the content.
+	Kind                string
+	Name, Type, Caption string
+	// Size is the content's once it is known, before that 0. Ciphertext is the
+	// length of what lies at the server, bytes.
+	Size, Ciphertext uint64
+	// Opened: a kept message was opened on this device before.
+	Opened   bool
+	Receipts []Receipt
+	// OtherDevice: another device of the account sent it.
+	OtherDevice bool
+	// Why it was refused.
+	Why string
+}
+
+// Receipt is what one device told of a message.
+type Receipt struct {
+	Account identity.AccountID
+	Device  identity.DeviceID
+	// What is "received", "seen", "viewed" or "unsent".
+	What string
+	Time time.Time
+}
+
+// InboxOptions choose what Inbox lists.
+type InboxOptions struct {
+	// Ended includes what was viewed, has expired, or was unsent.
+	Ended bool
+	// Sent lists the messages of the account instead.
+	Sent bool
+}
+
+// Inbox lists messages, oldest first. It needs no connection; Online first
+// gives what has come meanwhile.
+func (a *Account) Inbox(_ context.Context, o InboxOptions) ([]Message, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	if o.Sent {
+		all, err := a.engine.SentMessages(a.in.now())
+		return messages(all, true), engineError(err)
+	}
+	all, err := a.engine.Inbox(a.in.now(), o.Ended)
+	return messages(all, false), engineError(err)
+}
+
+func messages(all []client.Message, sent bool) []Message {
+	out := make([]Message, len(all))
+	for i, m := range all {
+		out[i] = messageOf(m, sent)
+	}
+	return out
+}
+
+func messageOf(m client.Message, sent bool) Message {
+	out := Message{
+		ID: m.ID, Outgoing: sent, Handle: m.Handle, Peer: m.Peer, Stranger: m.Stranger, State: m.State,
+		Policy: m.Header.Policy, Sent: m.Header.Created.Time(), Expires: m.Header.Expires.Time(),
+		Name: m.Name, Type: m.Type, Caption: m.Caption, Size: m.Size, Ciphertext: m.Header.Length,
+		Opened: m.Opened, OtherDevice: m.Copy, Why: m.Why,
+	}
+	switch {
+	case m.Type == textType:
+		out.Kind, out.Type = "text", "text/plain; charset=utf-8"
+	case m.Type != "" || m.Name != "" || m.Size != 0:
+		out.Kind = "file"
+	}
+	for _, r := range m.Receipts {
+		out.Receipts = append(out.Receipts, Receipt{r.Account, r.Device, r.What.String(), r.Time.Time()})
+	}
+	return out
+}
+
+// Find is the one message whose id begins with prefix: of the whole id, or of
+// its part after the first 8 digits, which are the day. Errors:
+// ErrUnknownMessage, ErrAmbiguous.
+func (a *Account) Find(_ context.Context, prefix string) (Message, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return Message{}, ErrClosed
+	}
+	prefix = strings.ToLower(prefix)
+	if prefix == "" || len(prefix) > 64 {
+		return Message{}, ErrUnknownMessage
+	}
+	if _, err := hex.DecodeString(prefix + strings.Repeat("0", len(prefix)%2)); err != nil {
+		return Message{}, ErrUnknownMessage
+	}
+	in, err := a.engine.Inbox(a.in.now(), true)
+	if err != nil {
+		return Message{}, engineError(err)
+	}
+	sent, err := a.engine.SentMessages(a.in.now())
+	if err != nil {
+		return Message{}, engineError(err)
+	}
+	var found []Message
+	for _, m := range append(messages(in, false), messages(sent, true)...) {
+		id := m.ID.String()
+		if strings.HasPrefix(id, prefix) || strings.HasPrefix(id[8:], prefix) {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Message{}, ErrUnknownMessage
+	case 1:
+		return found[0], nil
+	}
+	return Message{}, ErrAmbiguous
+}
+
+// Unsend ends a message of the account everywhere, whatever has become of it
+// short of a view. Errors: ErrUnknownMessage, *EndedError.
+func (a *Account) Unsend(_ context.Context, id MessageID) error { return a.step(client.Unsend{ID: id}) }
+
+// Settle waits until nothing that this device has to tell the server is under
+// way any more: sends, receipts, answers.
+func (a *Account) Settle(ctx context.Context) error {
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for {
+		if a.Unsecured() == 0 && a.quiet() {
+			return nil
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ended(ctx)
+		case <-a.ctx.Done():
+			return context.Cause(a.ctx)
+		}
+	}
+}
+
+func (a *Account) quiet() bool {
+	a.flightMu.Lock()
+	defer a.flightMu.Unlock()
+	return len(a.flight) == 0
+}
+
+// Unsecured counts what the server does not have yet: messages, wraps and
+// receipts. It goes out at the next connection.
+func (a *Account) Unsecured() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return 0
+	}
+	return a.engine.Unsecured()
+}
+
+// Device is one device of the account.
+type Device struct {
+	ID    identity.DeviceID
+	Added time.Time
+	// How is "password", "approved" or "recovery"; Class "native", "web" or
+	// "service".
+	How, Class string
+	This       bool
+	// Epoch ends when the device's keys have to be renewed; zero without any.
+	// A device without a valid epoch gets no keys for new messages.
+	Epoch time.Time
+	// LastSeen is the newest of its sessions, to the hour; zero without one.
+	LastSeen time.Time
+	Sessions []Session
+}
+
+// Session is one login of a device.
+type Session struct {
+	ID                [16]byte
+	Created, LastSeen time.Time
+	This              bool
+}
+
+// Devices lists the account's devices, with their sessions where the server can
+// be asked.
+func (a *Account) Devices(ctx context.Context) ([]Device, error) {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil, ErrClosed
+	}
+	l, certs, err := a.engine.OwnKeys()
+	a.mu.Unlock()
+	if err != nil {
+		return nil, engineError(err)
+	}
+	var all []Device
+	for _, d := range l.List.Devices {
+		dev := Device{ID: d.ID, Added: d.AddedAt.Time(), This: d.ID == a.device, How: d.How.String(), Class: d.Class.String()}
+		for _, c := range certs {
+			if c.Certificate.Device == d.ID {
+				dev.Epoch = c.Certificate.NotAfter.Time()
+			}
+		}
+		all = append(all, dev)
+	}
+	resp, err := a.remote.account.ListSessions(ctx, &resealv1.ListSessionsRequest{})
+	if err != nil {
+		return all, a.in.callError(err)
+	}
+	for _, s := range resp.Sessions {
+		for i := range all {
+			if string(all[i].ID[:]) != string(s.DeviceId) || len(s.Id) != 16 {
+				continue
+			}
+			seen := identity.Time(s.LastSeenMs).Time()
+			all[i].Sessions = append(all[i].Sessions, Session{[16]byte(s.Id), identity.Time(s.CreatedMs).Time(), seen, s.This})
+			if seen.After(all[i].LastSeen) {
+				all[i].LastSeen = seen
+			}
+		}
+	}
+	return all, nil
+}
+
+// Contact is another account as this one knows it.
+type Contact struct {
+	Handle  string
+	Account identity.AccountID
+	// State is "known", "stranger", "blocked" or "alarm".
+	State    string
+	Alarm    string
+	Verified bool
+	// Changed: another key than the present one was verified.
+	Changed bool
+	// Renamed: another account had this handle before.
+	Renamed bool
+	Devices int
+	// SafetyNumber is 60 digits in groups of 5, the same on both sides.
+	SafetyNumber string
+}
+
+// Contacts lists everybody that this account knows. Safety numbers, which cost
+// some milliseconds each, are left out: Contact has them.
+func (a *Account) Contacts() ([]Contact, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	all, err := a.engine.Contacts()
+	if err != nil {
+		return nil, engineError(err)
+	}
+	out := make([]Contact, len(all))
+	for i, c := range all {
+		out[i] = contactOf(c)
+	}
+	return out, nil
+}
+
+func contactOf(c client.Contact) Contact {
+	k := Contact{
+		Handle: c.Handle, Account: c.Account, Alarm: c.Alarm, Verified: c.Verified, Changed: c.WasVerified,
+		Renamed: c.Renamed, Devices: c.Devices, State: "known",
+	}
+	switch {
+	case c.Blocked:
+		k.State = "blocked"
+	case c.Alarm != "":
+		k.State = "alarm"
+	case !c.Accepted:
+		k.State = "stranger"
+	}
+	return k
+}
+
+// Contact finds a contact by handle, or looks the handle up, and gives its
+// safety number. Errors: *UnknownAccountError.
+func (a *Account) Contact(ctx context.Context, name string) (Contact, error) {
+	c, err := a.known(ctx, name)
+	if err != nil {
+		return Contact{}, err
+	}
+	k := contactOf(c)
+	k.SafetyNumber, err = a.safetyNumber(c)
+	return k, err
+}
+
+func (a *Account) known(ctx context.Context, name string) (client.Contact, error) {
+	h, err := handle.Parse(name)
+	if err != nil {
+		return client.Contact{}, &UnknownAccountError{name}
+	}
+	if c, ok := a.contact(string(h)); ok {
+		return c, nil
+	}
+	if _, err := a.lookup(ctx, string(h), false); err != nil {
+		return client.Contact{}, err
+	}
+	c, ok := a.contact(string(h))
+	if !ok {
+		return client.Contact{}, &UnknownAccountError{name}
+	}
+	return c, nil
+}
+
+func (a *Account) safetyNumber(c client.Contact) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return "", ErrClosed
+	}
+	l, _, err := a.engine.OwnKeys()
+	if err != nil {
+		return "", engineError(err)
+	}
+	return identity.SafetyNumber(identity.Party{ID: a.id, Key: l.List.Key}, identity.Party{ID: c.Account, Key: c.Key}), nil
+}
+
+// Accept takes a stranger as a contact.
+func (a *Account) Accept(ctx context.Context, name string) error {
+	return a.change(ctx, name, client.Accept)
+}
+
+// Block stops everything with an account, in both directions; it notices
+// nothing.
+func (a *Account) Block(ctx context.Context, name string) error {
+	return a.change(ctx, name, client.Block)
+}
+
+// Unblock ends that.
+func (a *Account) Unblock(ctx context.Context, name string) error {
+	return a.change(ctx, name, client.Unblock)
+}
+
+func (a *Account) change(ctx context.Context, name string, what client.ContactChange) error {
+	c, err := a.known(ctx, name)
+	if err != nil {
+		return err
+	}
+	return a.step(client.ChangeContact{Account: c.Account, Change: what, Key: c.Key})
+}
+
+// Verify compares a safety number that the other side read out, scanned or
+// typed with the contact's; if they are the same, the contact is marked as
+// verified. The error is of the text's form.
+func (a *Account) Verify(ctx context.Context, name, number string) (bool, error) {
+	c, err := a.known(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	own, err := a.safetyNumber(c)
+	if err != nil {
+		return false, err
+	}
+	same, err := identity.SameSafetyNumber(number, own)
+	if err != nil || !same {
+		return false, err
+	}
+	return true, a.step(client.ChangeContact{Account: c.Account, Change: client.Verify, Key: c.Key})
+}
+
+// Trust takes the key that raised an alarm as the contact's own: the user says
+// that it is the same person.
+func (a *Account) Trust(ctx context.Context, name string) error {
+	c, err := a.known(ctx, name)
+	if err != nil {
+		return err
+	}
+	return a.step(client.ChangeContact{Account: c.Account, Change: client.Trust, Key: c.NewKey})
+}
+
+// RemoveDevice removes a device from the account: its sessions end, its share
+// is destroyed, so its section can never be opened again, and nobody wraps for
+// it any more. It asks for the password, which alone gives the account key.
+// Errors: ErrLogin, ErrUnknownDevice, ErrLastDevice, ErrOffline.
+func (a *Account) RemoveDevice(ctx context.Context, id identity.DeviceID, pass []byte) error {
+	c, err := a.in.authenticate(ctx, a.Server(), a.handle, pass)
+	if err != nil {
+		return err
+	}
+	defer c.remote.link.Close()
+	if c.account != a.id {
+		return ErrServer
+	}
+	l, err := a.in.dropDevice(ctx, c, id)
+	if err != nil {
+		return a.in.callError(err)
+	}
+	// The session of this password check is not needed any more.
+	_, _ = c.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{})
+	if err := a.step(client.OwnList{List: l.Bytes()}); err != nil && !errors.Is(err, ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/remote/transfer"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/seal"
+)
+
+func (a *Account) newTransfer(server string) *transfer.Remote {
+	return &transfer.Remote{
+		HTTP: a.in.o.HTTP, Base: server,
+		Authorize: func(h http.Header) error {
+			h.Set("Authorization", "Bearer "+a.bearer())
+			return nil
+		},
+		Waiting: func(err error, pause time.Duration) {
+			a.log.Info("reseal: a transfer waits", "error", err, "pause", pause)
+		},
+	}
+}
+
+// uploads tells who waits how far an upload is.
+type uploads struct {
+	mu     sync.Mutex
+	report map[string]func(done, total uint64)
+}
+
+var reports uploads
+
+func (a *Account) watchUpload(file string, report func(string, uint64, uint64)) func() {
+	reports.mu.Lock()
+	defer reports.mu.Unlock()
+	if reports.report == nil {
+		reports.report = map[string]func(done, total uint64){}
+	}
+	reports.report[file] = func(done, total uint64) { report("upload", done, total) }
+	return func() {
+		reports.mu.Lock()
+		defer reports.mu.Unlock()
+		delete(reports.report, file)
+	}
+}
+
+func (u *uploads) tell(file string, done, total uint64) {
+	u.mu.Lock()
+	f := u.report[file]
+	u.mu.Unlock()
+	if f != nil {
+		f(done, total)
+	}
+}
+
+// upload puts a ciphertext file to the server, or resumes it. It waits for the
+// server as long as the account lives.
+func (a *Account) upload(u client.Upload) {
+	err := a.put(a.ctx, u)
+	if a.ctx.Err() != nil {
+		return // resumed when the account is opened again
+	}
+	ev := client.Uploaded{ID: u.Content}
+	if err != nil {
+		if errors.Is(err, &transfer.Error{Code: "no_session"}) {
+			return
+		}
+		a.log.Warn("reseal: an upload failed", "error", err)
+		ev.Refusal = &client.Refusal{Reason: resealv1.Reason_REASON_UNKNOWN_BLOB, Detail: &resealv1.ErrorDetail{
+			Reason: resealv1.Reason_REASON_UNKNOWN_BLOB, Limit: err.Error(),
+		}}
+	}
+	a.stepLogged(ev)
+}
+
+func (a *Account) put(ctx context.Context, u client.Upload) error {
+	path := filepath.Join(a.in.files, u.File)
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	segments, err := os.ReadFile(path + segmentsSuffix)
+	if err != nil {
+		return err
+	}
+	return a.blobs.Upload(ctx, transfer.Upload{
+		Blob: u.Blob, Capability: transfer.Capability(u.Capability), Source: f, Length: u.Length, Segments: segments,
+		Progress: func(done, total uint64) { reports.tell(u.File, done, total) },
+	})
+}
+
+// fetch brings the whole ciphertext of a message into a file, verified against
+// the digest that its wrap authenticated, and returns the file and its segment
+// list. A file that is there already is verified and used; one that a crash
+// left half is gone on with.
+func (a *Account) fetch(ctx context.Context, o client.Opening, report func(string, uint64, uint64)) (*os.File, *seal.Segments, error) {
+	name := o.File
+	if name == "" {
+		name = "in-" + o.Header.ID.String()
+	}
+	path := filepath.Join(a.in.files, name)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, diskError(err)
+	}
+	segs, err := a.fetchTo(ctx, f, path, o, report)
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, segs, nil
+}
+
+func (a *Account) fetchTo(ctx context.Context, f *os.File, path string, o client.Opening, report func(string, uint64, uint64)) (*seal.Segments, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if uint64(info.Size()) == o.Header.Length {
+		if list, err := os.ReadFile(path + segmentsSuffix); err == nil {
+			if segs, err := seal.ParseSegments(list, seal.Digest(o.Header.Digest)); err == nil && segs.Verify(at(f)) == nil {
+				return segs, nil
+			}
+		}
+	}
+	// Whole transfer segments that are there may be good; what is wrong is
+	// found below, and then fetched anew, once.
+	from := min(uint64(info.Size()), o.Header.Length) / transfer.SegmentSize * transfer.SegmentSize
+	for {
+		segs, err := a.download(ctx, f, path, o, from, report)
+		if err != nil {
+			return nil, err
+		}
+		if segs.Verify(at(f)) == nil {
+			return segs, nil
+		}
+		if from == 0 {
+			return nil, ErrAltered
+		}
+		from = 0
+	}
+}
+
+func at(f *os.File) io.Reader { return io.NewSectionReader(f, 0, 1<<62) }
+
+func (a *Account) download(ctx context.Context, f *os.File, path string, o client.Opening, from uint64, report func(string, uint64, uint64)) (*seal.Segments, error) {
+	if err := f.Truncate(int64(from)); err != nil {
+		return nil, diskError(err)
+	}
+	v := &verifier{digest: seal.Digest(o.Header.Digest)}
+	_, err := a.blobs.Download(ctx, transfer.Download{
+		Blob: o.Header.Blob, Capability: capability(o.CEK), Length: o.Header.Length, Verifier: v, Dst: f, Offset: from,
+		Progress: func(done, total uint64) {
+			if report != nil {
+				report("download", done, total)
+			}
+		},
+	})
+	switch {
+	case errors.Is(err, &transfer.Error{Code: "not_found"}):
+		return nil, ErrGone
+	case errors.Is(err, transfer.ErrAltered):
+		return nil, as(ErrAltered, err)
+	case err != nil:
+		return nil, diskError(a.in.callError(err))
+	}
+	if v.segs == nil {
+		return nil, ErrAltered
+	}
+	if err := a.writeFile(filepath.Base(path)+segmentsSuffix, v.list); err != nil {
+		return nil, err
+	}
+	return v.segs, diskError(f.Sync())
+}
+
+// verifier takes the segment list only if it has the digest. The ciphertext is
+// verified as a whole before anything of it is used.
+type verifier struct {
+	digest seal.Digest
+	list   []byte
+	segs   *seal.Segments
+}
+
+func (v *verifier) List(list []byte) error {
+	segs, err := seal.ParseSegments(list, v.digest)
+	if err != nil {
+		return err
+	}
+	v.list, v.segs = append([]byte(nil), list...), segs
+	return nil
+}
+
+func (v *verifier) Segment(uint64, []byte) error { return nil }
+
+// dropOrphans removes the ciphertext files that no record refers to: a crash
+// came between writing a file and recording it. Half-fetched files of messages
+// that are still here stay.
+func (a *Account) dropOrphans() error {
+	known, err := a.engine.Files()
+	if err != nil {
+		return engineError(err)
+	}
+	entries, err := os.ReadDir(a.in.files)
+	if err != nil {
+		return err
+	}
+	others := len(a.in.Accounts()) > 0
+	sessions, _ := a.in.vault.Sessions()
+	if others || len(sessions) > 1 {
+		return nil // another account's files are not this one's to judge
+	}
+	for _, e := range entries {
+		name := e.Name()
+		base := name
+		if n := len(name) - len(segmentsSuffix); n > 0 && name[n:] == segmentsSuffix {
+			base = name[:n]
+		}
+		if known[base] {
+			continue
+		}
+		if len(base) == 3+64 && base[:3] == "in-" {
+			if id, err := message.ParseID(base[3:]); err == nil {
+				if _, err := a.engine.Opening(a.in.now(), id); err == nil {
+					continue
+				}
+			}
+		}
+		if err := os.Remove(filepath.Join(a.in.files, name)); err != nil {
+			return fmt.Errorf("reseal: left-over file: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/remote/link"
+	"github.com/reseal/reseal/client/remote/transfer"
+	"github.com/reseal/reseal/client/vault"
+)
+
+// What a caller acts on.
+var (
+	// ErrLogin: wrong password or unknown account; nothing tells them apart.
+	ErrLogin = errors.New("reseal: wrong password or unknown account")
+	// ErrOffline: no server answers.
+	ErrOffline = errors.New("reseal: no server answers")
+	// ErrNotReseal: what answers at the address is no Reseal server.
+	ErrNotReseal = errors.New("reseal: what answers is no reseal server")
+	// ErrServer: what the server served does not verify: it is broken or lies.
+	ErrServer = errors.New("reseal: what the server serves does not verify")
+	// ErrSessionEnded: the session was ended; log in again.
+	ErrSessionEnded = errors.New("reseal: the session has ended")
+	// ErrNotLoggedIn: no such account is logged in here.
+	ErrNotLoggedIn = errors.New("reseal: not logged in")
+	// ErrLoggedIn: the account is logged in here already.
+	ErrLoggedIn = errors.New("reseal: logged in already")
+	// ErrRemoved: this device was removed from its account.
+	ErrRemoved = errors.New("reseal: this device was removed from the account")
+	// ErrHandleTaken: somebody else has the handle.
+	ErrHandleTaken = errors.New("reseal: handle is taken")
+	// ErrHandle: the text is no handle.
+	ErrHandle = errors.New("reseal: not a handle")
+	// ErrSignupClosed: the server takes no new accounts.
+	ErrSignupClosed = errors.New("reseal: the server takes no new accounts")
+	// ErrUnknownMessage: no message has this id.
+	ErrUnknownMessage = errors.New("reseal: unknown message")
+	// ErrAmbiguous: more than one message begins like this.
+	ErrAmbiguous = errors.New("reseal: more than one message has this prefix")
+	// ErrWaiting: no key for the message has come to this device yet.
+	ErrWaiting = errors.New("reseal: the message waits for its key")
+	// ErrUpdate: the message needs a newer version of the program.
+	ErrUpdate = errors.New("reseal: the message needs a newer version of the program")
+	// ErrClaimed: another device of the account is viewing the message.
+	ErrClaimed = errors.New("reseal: another device is viewing the message")
+	// ErrHeld: the message is held back until the user decides about its
+	// sender, whose keys raised an alarm or who is blocked.
+	ErrHeld = errors.New("reseal: the message is held back until you decide about its sender")
+	// ErrBlocked: the account addressed is blocked by the user.
+	ErrBlocked = errors.New("reseal: account is blocked")
+	// ErrAlarm: the account's keys changed in a way that its old key does not
+	// vouch for.
+	ErrAlarm = errors.New("reseal: the account's keys changed unexpectedly")
+	// ErrAltered: the ciphertext at the server is not what was sent.
+	ErrAltered = errors.New("reseal: the content was altered")
+	// ErrGone: the content is no longer at the server.
+	ErrGone = errors.New("reseal: the content is no longer at the server")
+	// ErrTooLarge: the content, or a part of its description, is over a limit.
+	ErrTooLarge = errors.New("reseal: over a size limit")
+	// ErrClock: the device's clock is too far from the server's.
+	ErrClock = errors.New("reseal: the clock of this device is wrong")
+	// ErrBusy: another process owns the folder.
+	ErrBusy = errors.New("reseal: another process owns this folder")
+	// ErrDamaged: a file of the installation is damaged; the error names it.
+	ErrDamaged = errors.New("reseal: damaged file")
+	// ErrNewer: a file was written by a newer version.
+	ErrNewer = errors.New("reseal: file of a newer version")
+	// ErrFull: no room on the disk.
+	ErrFull = errors.New("reseal: disk is full")
+	// ErrServerFull: no room at the server.
+	ErrServerFull = errors.New("reseal: the server takes nothing more now")
+	// ErrClosed: the account or installation was closed.
+	ErrClosed = errors.New("reseal: closed")
+	// ErrLastDevice: the only device of an account cannot be removed.
+	ErrLastDevice = errors.New("reseal: the account's only device cannot be removed")
+	// ErrUnknownDevice: the account has no such device.
+	ErrUnknownDevice = errors.New("reseal: unknown device")
+)
+
+// UnknownAccountError names a handle that nobody has.
+type UnknownAccountError struct{ Handle string }
+
+func (e *UnknownAccountError) Error() string { return "reseal: unknown account " + e.Handle }
+
+// EndedError tells how a message ended.
+type EndedError = client.EndedError
+
+// RateError: too many calls; After says when to come back.
+type RateError struct{ After time.Duration }
+
+func (e *RateError) Error() string {
+	return fmt.Sprintf("reseal: too many calls; come back in %v", e.After)
+}
+
+// ClockError is ErrClock with the difference: positive when the device's clock
+// is ahead.
+type ClockError struct{ Ahead time.Duration }
+
+func (e *ClockError) Error() string { return fmt.Sprintf("%v: it is off by %v", ErrClock, e.Ahead) }
+
+// Is makes errors.Is(err, ErrClock) true.
+func (e *ClockError) Is(target error) bool { return target == ErrClock }
+
+// LimitError is ErrTooLarge with the limit's name.
+type LimitError struct{ Limit string }
+
+func (e *LimitError) Error() string { return "reseal: over the server's limit: " + e.Limit }
+
+// Is makes errors.Is(err, ErrTooLarge) true.
+func (e *LimitError) Is(target error) bool { return target == ErrTooLarge }
+
+// wrapped is one error as another: errors.Is finds both.
+func as(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }
+
+func vaultError(err error) error {
+	for _, m := range []struct{ from, to error }{
+		{vault.ErrBusy, ErrBusy},
+		{vault.ErrDamaged, ErrDamaged},
+		{vault.ErrNewer, ErrNewer},
+		{vault.ErrFull, ErrFull},
+	} {
+		if errors.Is(err, m.from) {
+			return as(m.to, err)
+		}
+	}
+	return diskError(err)
+}
+
+func diskError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return as(ErrFull, err)
+	}
+	return err
+}
+
+// callError turns what a call ended in into an error of this package.
+func (in *Installation) callError(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch {
+	case errors.Is(err, link.ErrOffline):
+		return as(ErrOffline, err)
+	case errors.Is(err, link.ErrNotReseal), errors.Is(err, transfer.ErrNotReseal):
+		return as(ErrNotReseal, err)
+	case errors.Is(err, link.ErrSessionEnded):
+		return as(ErrSessionEnded, err)
+	}
+	d := refusal.Detail(err)
+	switch d.GetReason() {
+	case resealv1.Reason_REASON_LOGIN_FAILED:
+		return ErrLogin
+	case resealv1.Reason_REASON_SESSION_ENDED:
+		return ErrSessionEnded
+	case resealv1.Reason_REASON_HANDLE_TAKEN:
+		return ErrHandleTaken
+	case resealv1.Reason_REASON_SIGNUP_CLOSED:
+		return ErrSignupClosed
+	case resealv1.Reason_REASON_RATE:
+		return &RateError{time.Duration(d.RetryAfterMs) * time.Millisecond}
+	case resealv1.Reason_REASON_LIMIT:
+		return &LimitError{d.Limit}
+	case resealv1.Reason_REASON_CLOCK:
+		return &ClockError{in.o.Now().Sub(time.UnixMilli(int64(d.ServerTimeMs))).Round(time.Second)}
+	case resealv1.Reason_REASON_UNAVAILABLE, resealv1.Reason_REASON_DRAINING:
+		return as(ErrServerFull, err)
+	case resealv1.Reason_REASON_UNSPECIFIED:
+	default:
+		return err
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
+		return as(ErrOffline, err)
+	}
+	return err
+}
+
+// engineError turns an error of the engine into one of this package.
+func engineError(err error) error {
+	for _, m := range []struct{ from, to error }{
+		{client.ErrUnknownMessage, ErrUnknownMessage},
+		{client.ErrWaiting, ErrWaiting},
+		{client.ErrUpdate, ErrUpdate},
+		{client.ErrClaimed, ErrClaimed},
+		{client.ErrHeld, ErrHeld},
+		{client.ErrBlocked, ErrBlocked},
+		{client.ErrAlarm, ErrAlarm},
+		{client.ErrKeys, ErrServer},
+		{client.ErrState, ErrDamaged},
+	} {
+		if errors.Is(err, m.from) {
+			return as(m.to, err)
+		}
+	}
+	return err
+}
+
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return os.ErrDeadlineExceeded
+}

@@ -1,0 +1,340 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/password"
+	"github.com/reseal/reseal/client/remote/link"
+	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/handle"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/opaque"
+)
+
+// Login tells how a login went.
+type Login struct {
+	// NewDevice: this installation had no section for the account, so the
+	// login made a new device of it.
+	NewDevice bool
+	// SetAside: there was a section, but no share that opens it. It was kept
+	// aside, and a new device was made.
+	SetAside bool
+	// Dropped is the device that had to leave the full list, zero for none.
+	Dropped identity.DeviceID
+}
+
+// credentials is what a password login brings.
+type credentials struct {
+	handle   handle.Handle
+	account  identity.AccountID
+	session  opaque.SessionSecret
+	export   opaque.ExportKey
+	capsule  capsule.Capsule
+	place    capsule.Place
+	revision uint64
+	list     *identity.SignedList
+	certs    []*identity.SignedCertificate
+	// remote is connected with the new session.
+	remote *remoteServer
+}
+
+// authenticate logs in with a password and opens the capsule. The caller closes
+// the connection it returns.
+func (in *Installation) authenticate(ctx context.Context, server, name string, pass []byte) (*credentials, error) {
+	h, err := handle.Parse(name)
+	if err != nil {
+		return nil, as(ErrHandle, err)
+	}
+	normal, err := password.Normal(string(pass))
+	if err != nil {
+		return nil, as(ErrLogin, err)
+	}
+	r, err := in.connect(server, link.Token{})
+	if err != nil {
+		return nil, err
+	}
+	c, err := in.exchange(ctx, r, h, normal)
+	if err != nil {
+		_ = r.link.Close()
+		return nil, in.callError(err)
+	}
+	return c, nil
+}
+
+func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.Handle, pass []byte) (*credentials, error) {
+	if err := r.first(ctx); err != nil {
+		return nil, err
+	}
+	l, ke1, err := opaque.StartLogin(h, pass)
+	if err != nil {
+		return nil, as(ErrLogin, err)
+	}
+	ke2, err := r.account.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: string(h), Ke1: ke1})
+	if err != nil {
+		return nil, err
+	}
+	res, err := l.Finish(ke2.Ke2)
+	if err != nil {
+		return nil, as(ErrLogin, err)
+	}
+	hash := res.Session.Hash()
+	resp, err := repeat(ctx, r.account.FinishLogin, &resealv1.FinishLoginRequest{State: ke2.State, Ke3: res.KE3, SessionHash: hash[:]})
+	if err != nil {
+		return nil, err
+	}
+	c := &credentials{handle: h, session: res.Session, export: res.Export, remote: r}
+	if err := c.take(resp); err != nil {
+		return nil, err
+	}
+	return c, r.link.SetToken(bearer(c.account, c.session))
+}
+
+// take checks what the server served after the login: the capsule opens, its
+// account key is that of the list, and neither list nor book is below the
+// capsule's floor.
+func (c *credentials) take(resp *resealv1.FinishLoginResponse) error {
+	if len(resp.AccountId) != len(identity.AccountID{}) {
+		return as(ErrServer, errors.New("account id"))
+	}
+	c.account, c.revision = identity.AccountID(resp.AccountId), resp.Revision
+	c.place = capsule.Place{Account: c.account, Credential: resp.Credential}
+	var err error
+	if c.capsule, err = capsule.Open(resp.Capsules.GetCapsule(), c.export, c.place); err != nil {
+		return as(ErrServer, fmt.Errorf("capsule: %w", err))
+	}
+	if c.list, err = identity.ParseSignedList(resp.List); err != nil {
+		return as(ErrServer, err)
+	}
+	if c.list.List.Account != c.account || c.list.List.Key != c.capsule.Account.Public() {
+		return as(ErrServer, errors.New("device list of another account key than the capsule's"))
+	}
+	if !c.capsule.List.Floor(c.list.List.Version, c.list.Hash()) {
+		return as(ErrServer, errors.New("device list older than the capsule"))
+	}
+	for _, b := range resp.Certificates {
+		if cert, err := identity.ParseCertificate(b); err == nil && cert.VerifyIn(c.list) == nil {
+			c.certs = append(c.certs, cert)
+		}
+	}
+	return nil
+}
+
+// refresh reads the account's list and revision anew after a conflict.
+func (c *credentials) refresh(ctx context.Context, row capsule.RowID) error {
+	shares, err := c.remote.account.GetShares(ctx, &resealv1.GetSharesRequest{Row: row[:]})
+	if err != nil {
+		return err
+	}
+	resp, err := c.remote.directory.GetAccounts(ctx, &resealv1.GetAccountsRequest{
+		Accounts: []*resealv1.KnownAccount{{AccountId: c.account[:], ListVersion: c.list.List.Version}},
+	})
+	if err != nil {
+		return err
+	}
+	if len(resp.Accounts) != 1 {
+		return as(ErrServer, errors.New("own account is gone"))
+	}
+	l, err := identity.ParseSignedList(resp.Accounts[0].List)
+	if err != nil {
+		return as(ErrServer, err)
+	}
+	if _, err := identity.PinOf(c.list).Follow(l); err != nil {
+		return as(ErrServer, err)
+	}
+	c.list, c.revision, c.certs = l, shares.Revision, nil
+	for _, b := range resp.Accounts[0].Certificates {
+		if cert, err := identity.ParseCertificate(b); err == nil && cert.VerifyIn(l) == nil {
+			c.certs = append(c.certs, cert)
+		}
+	}
+	return nil
+}
+
+// capsules seals the capsule with the given list as its floor, and its copy.
+func (in *Installation) capsules(c *credentials, l *identity.SignedList) (*resealv1.Capsules, error) {
+	k := c.capsule
+	k.List = capsule.Head{Version: l.List.Version, Hash: l.Hash()}
+	if l.List.BookVersion > k.BookHead.Version {
+		k.BookHead = capsule.Head{Version: l.List.BookVersion, Hash: l.List.BookHash}
+	}
+	sealed, err := k.Seal(in.o.Rand, c.export, c.place)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := k.SealCopy(in.o.Rand, c.place)
+	if err != nil {
+		return nil, err
+	}
+	return &resealv1.Capsules{Capsule: sealed, Copy: copied}, nil
+}
+
+// LogIn logs in at this installation. An account that was logged in here before
+// finds its section, and so its old device, again; otherwise a new device is
+// made. Errors: ErrLogin, ErrLoggedIn, ErrOffline, ErrNotReseal, ErrServer,
+// *RateError, and those of the folder.
+func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*Account, Login, error) {
+	if h, err := handle.Parse(name); err == nil {
+		sessions, _ := in.vault.Sessions()
+		for _, s := range sessions {
+			if s.Handle == string(h) {
+				return nil, Login{}, ErrLoggedIn
+			}
+		}
+	}
+	c, err := in.authenticate(ctx, in.o.Server, name, pass)
+	if err != nil {
+		return nil, Login{}, err
+	}
+	defer c.remote.link.Close()
+	section, share, how, err := in.section(ctx, c)
+	if err != nil {
+		return nil, how, in.callError(err)
+	}
+	a, err := in.logged(section, c.handle, c.account, c.session, share)
+	return a, how, err
+}
+
+// logged stores the session record and starts the account.
+func (in *Installation) logged(section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
+	if len(share) != len(vault.SessionShare{}) {
+		_ = section.Close()
+		return nil, as(ErrServer, errors.New("session share"))
+	}
+	_, _, device, err := client.Self(section)
+	if err != nil {
+		_ = section.Close()
+		return nil, as(ErrDamaged, err)
+	}
+	text := bearerText(id, session)
+	record := vault.Session{Account: id, Device: device, Handle: string(h), Server: in.o.Server, Token: vault.Token(text)}
+	if err := section.SaveSession(record, vault.SessionShare(share)); err != nil {
+		_ = section.Close()
+		return nil, vaultError(err)
+	}
+	return in.start(section, in.o.Server, text)
+}
+
+// section finds the account's section here and opens it, or makes a new one
+// with a new device. It returns the server's half of the session share.
+func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Section, []byte, Login, error) {
+	slot, err := in.vault.Find(c.capsule.Row)
+	if errors.Is(err, vault.ErrAbsent) {
+		s, share, dropped, err := in.newDevice(ctx, c)
+		return s, share, Login{NewDevice: true, Dropped: dropped}, err
+	}
+	if err != nil {
+		return nil, nil, Login{}, vaultError(err)
+	}
+	s, err := in.reopen(ctx, c, slot)
+	if errors.Is(err, errNoShare) {
+		// Kept, never overwritten: the share may come back (a server that
+		// lied, or was restored).
+		if err := in.vault.SetAside(slot); err != nil {
+			return nil, nil, Login{}, vaultError(err)
+		}
+		s, share, dropped, err := in.newDevice(ctx, c)
+		return s, share, Login{NewDevice: true, SetAside: true, Dropped: dropped}, err
+	}
+	if err != nil {
+		return nil, nil, Login{}, err
+	}
+	share, err := in.bind(ctx, c, s)
+	if err != nil {
+		_ = s.Close()
+		return nil, nil, Login{}, err
+	}
+	return s, share, Login{}, nil
+}
+
+// errNoShare: no share at the server opens the section.
+var errNoShare = errors.New("reseal: no share opens this section")
+
+// reopen unlocks a section with the share that it is sealed under, and seals it
+// anew under a fresh one: put, reseal, confirm. A crash in between leaves a
+// section that one of the server's two shares opens.
+func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.Slot) (*vault.Section, error) {
+	row := slot.Row()
+	resp, err := repeat(ctx, c.remote.account.GetShares, &resealv1.GetSharesRequest{Row: row[:]})
+	if err != nil {
+		return nil, err
+	}
+	var s *vault.Section
+	for _, sh := range resp.Shares {
+		if len(sh.ShareId) != len(capsule.ShareID{}) || capsule.ShareID(sh.ShareId) != slot.Share() {
+			continue
+		}
+		share, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, slot.Share())
+		if err != nil {
+			continue
+		}
+		if s, err = slot.Unlock(share); err != nil && !errors.Is(err, vault.ErrOpen) {
+			return nil, vaultError(err)
+		}
+	}
+	if s == nil {
+		return nil, errNoShare
+	}
+	if err := in.replaceShare(ctx, c, s, slot.Share(), resp.Revision); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vault.Section, current capsule.ShareID, revision uint64) error {
+	row := s.Row()
+	next, err := capsule.NewShare(in.o.Rand)
+	if err != nil {
+		return err
+	}
+	sealed, err := next.Seal(in.o.Rand, c.capsule.Share, c.account, row)
+	if err != nil {
+		return err
+	}
+	for {
+		_, err := repeat(ctx, c.remote.account.PutShare, &resealv1.PutShareRequest{
+			Revision: revision, CurrentShareId: current[:],
+			Share: &resealv1.Share{Row: row[:], ShareId: next.ID[:], Sealed: sealed},
+		})
+		if err == nil {
+			break
+		}
+		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
+			return err
+		}
+		resp, err := c.remote.account.GetShares(ctx, &resealv1.GetSharesRequest{Row: row[:]})
+		if err != nil {
+			return err
+		}
+		revision = resp.Revision
+	}
+	if err := s.Reseal(next); err != nil {
+		return vaultError(err)
+	}
+	_, err = repeat(ctx, c.remote.account.ConfirmShare, &resealv1.ConfirmShareRequest{Row: row[:], ShareId: next.ID[:]})
+	return err
+}
+
+// bind binds the new session to the device of a section that was here before.
+func (in *Installation) bind(ctx context.Context, c *credentials, s *vault.Section) ([]byte, error) {
+	e, err := client.Open(s, in.o.Rand)
+	if err != nil {
+		return nil, as(ErrDamaged, err)
+	}
+	if _, ok := c.list.Find(e.Device()); !ok {
+		return nil, ErrRemoved
+	}
+	device, row := e.Device(), s.Row()
+	sig := e.DeviceKey().Sign(identity.NameSession, identity.SessionBinding(c.account, device, c.session.Hash()))
+	resp, err := repeat(ctx, c.remote.account.BindSession, &resealv1.BindSessionRequest{DeviceId: device[:], Signature: sig[:], Row: row[:]})
+	if err != nil {
+		return nil, err
+	}
+	return resp.SessionShare, nil
+}

@@ -1,0 +1,111 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/remote/link"
+	"github.com/reseal/reseal/identity"
+)
+
+// LogOutOptions say how to log out.
+type LogOutOptions struct {
+	// Remove also removes this device from the account, for which the password
+	// is needed, and destroys its section.
+	Remove   bool
+	Password []byte
+}
+
+// logoutPatience is how long a logout waits for what is open.
+const logoutPatience = 5 * time.Second
+
+// LogOut answers what is open (5 seconds at most), seals the section anew under
+// a fresh local share, wipes all keys and ends the session. The device stays in
+// the account's list: what is sent meanwhile opens at the next login here. It
+// works without a server; then the session ends there by itself.
+//
+// unsecured is how much of what this device had to tell the server is left, and
+// waits, sealed, for the next login.
+func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, err error) {
+	wait, cancel := context.WithTimeout(ctx, logoutPatience)
+	defer cancel()
+	if a.Connected() {
+		if err := a.Online(wait); err == nil {
+			_ = a.Settle(wait)
+		}
+	}
+	if o.Remove {
+		if err := a.RemoveDevice(ctx, a.device, o.Password); err != nil {
+			return 0, err
+		}
+	}
+	unsecured = a.Unsecured()
+	if !o.Remove && a.Connected() {
+		end, cancel := context.WithTimeout(link.FailFast(context.WithoutCancel(ctx)), 3*time.Second)
+		_, _ = a.remote.account.EndSession(end, &resealv1.EndSessionRequest{})
+		cancel()
+	}
+	a.halt()
+	if o.Remove {
+		err = a.section.Erase()
+	} else {
+		err = a.section.Lock()
+	}
+	a.events.close()
+	return unsecured, vaultError(errors.Join(err, a.in.vault.RemoveSession(a.id)))
+}
+
+// halt ends everything that runs for the account, before its section is sealed.
+func (a *Account) halt() {
+	a.synced.end()
+	a.cancel(ErrClosed)
+	_ = a.remote.link.Close()
+	a.wg.Wait()
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.in.remove(a)
+}
+
+// dropDevice publishes the list without a device. A conflict applies the
+// intent anew to the newest list.
+func (in *Installation) dropDevice(ctx context.Context, c *credentials, id identity.DeviceID) (*identity.SignedList, error) {
+	for range 16 {
+		next, err := identity.RemoveDevice(c.list, id, in.now())
+		switch {
+		case errors.Is(err, identity.ErrNoChange):
+			return nil, ErrUnknownDevice
+		case errors.Is(err, identity.ErrLastDevice):
+			return nil, ErrLastDevice
+		case err != nil:
+			return nil, err
+		}
+		if err := in.raiseBook(ctx, c, &next); err != nil {
+			return nil, err
+		}
+		l, err := identity.SignList(next, c.capsule.Account)
+		if err != nil {
+			return nil, err
+		}
+		capsules, err := in.capsules(c, l)
+		if err != nil {
+			return nil, err
+		}
+		_, err = repeat(ctx, c.remote.account.RemoveDevice, &resealv1.RemoveDeviceRequest{
+			Revision: c.revision, List: l.Bytes(), DeviceId: id[:], Capsules: capsules,
+		})
+		if err == nil {
+			return l, nil
+		}
+		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
+			return nil, err
+		}
+		if err := c.refresh(ctx, [32]byte{}); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrServerFull
+}

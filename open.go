@@ -1,0 +1,151 @@
+package reseal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/seal"
+)
+
+// Content is an opened message's content.
+type Content struct {
+	Message   Message
+	Name      string
+	Type      string
+	Caption   string
+	Size      uint64
+	Thumbnail []byte
+	// Text tells that the content is a text message and not a file.
+	Text bool
+	// Reader gives the content, Size bytes; its io.EOF says that all of it was
+	// as the sender made it.
+	Reader io.Reader
+}
+
+// ErrNotShown is returned by Open when show returned nil without having read
+// the content to its end: it counts as not viewed.
+var ErrNotShown = errors.New("reseal: the content was not read to its end")
+
+// Open fetches a message's content, verifies all of it, and hands it to show.
+// Of a once message it then claims the one view: when show has read everything
+// and returned nil, the message is gone everywhere; when it fails, the message
+// stays and may be opened again on this device. show must have the content
+// where it belongs (durable, if it is a file) before it returns. The stages of
+// report, which may be nil, are "download".
+//
+// Errors: ErrUnknownMessage, ErrWaiting, ErrUpdate, ErrHeld, *EndedError,
+// ErrClaimed, ErrGone, ErrAltered, ErrOffline, ErrFull, ErrNotShown, and what
+// show returned.
+func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) error, report func(stage string, done, total uint64)) error {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return ErrClosed
+	}
+	o, err := a.engine.Opening(a.in.now(), id)
+	a.mu.Unlock()
+	if err != nil {
+		return engineError(err)
+	}
+	src, segs, file, done, err := a.ciphertext(ctx, o, report)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := segs.NewReader(src, o.CEK, seal.Origin{Kind: uint8(o.Header.Kind), Sender: o.Header.Sender})
+	if err != nil {
+		return as(ErrAltered, err)
+	}
+	meta := r.Meta()
+	if err := a.step(client.Downloaded{ID: id, File: file, Name: meta.Name, Type: meta.Type, Caption: meta.Caption, Size: meta.Size}); err != nil {
+		return err
+	}
+	if err := a.grant(ctx, id); err != nil {
+		return err
+	}
+	m, err := a.Find(ctx, id.String())
+	if err != nil {
+		return err
+	}
+	end := &ender{r: r}
+	if err := show(Content{
+		Message: m, Name: meta.Name, Type: meta.Type, Caption: meta.Caption, Size: meta.Size, Thumbnail: meta.Thumbnail,
+		Text: meta.Type == textType, Reader: end,
+	}); err != nil {
+		return err
+	}
+	if !end.complete() {
+		return ErrNotShown
+	}
+	return a.step(client.Viewed{ID: id})
+}
+
+// ciphertext is the whole, verified ciphertext of a message.
+func (a *Account) ciphertext(ctx context.Context, o client.Opening, report func(string, uint64, uint64)) (src io.Reader, segs *seal.Segments, file string, done func(), err error) {
+	if o.Header.Blob.IsZero() {
+		segs, err := seal.ParseSegments(o.Segments, seal.Digest(o.Header.Digest))
+		if err != nil || segs.Verify(bytes.NewReader(o.Inline)) != nil {
+			return nil, nil, "", nil, ErrAltered
+		}
+		return bytes.NewReader(o.Inline), segs, "", func() {}, nil
+	}
+	f, segs, err := a.fetch(ctx, o, report)
+	if err != nil {
+		return nil, nil, "", nil, err
+	}
+	return at(f), segs, filepath.Base(f.Name()), func() { _ = f.Close() }, nil
+}
+
+// grant asks for the view and waits for the answer.
+func (a *Account) grant(ctx context.Context, id MessageID) error {
+	sub := a.events.subscribe()
+	defer a.events.cancel(sub)
+	if err := a.step(client.View{ID: id}); err != nil {
+		return err
+	}
+	for {
+		e, ok := sub.next(ctx)
+		switch {
+		case !ok && a.ctx.Err() != nil:
+			return context.Cause(a.ctx)
+		case !ok:
+			return ended(ctx)
+		case e.ID != id:
+		case e.Kind == KindGranted:
+			return nil
+		case e.Kind == KindDenied:
+			return e.Err
+		}
+	}
+}
+
+// ender notes whether the content was read to its authentic end.
+type ender struct {
+	r    *seal.Reader
+	done bool
+}
+
+func (e *ender) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		e.done = true
+	} else if errors.Is(err, seal.ErrOpen) {
+		err = as(ErrAltered, err)
+	}
+	return n, err
+}
+
+// complete reads the end that a consumer of exactly Size bytes did not see.
+func (e *ender) complete() bool {
+	if !e.done {
+		var b [1]byte
+		if n, err := e.r.Read(b[:]); n == 0 && errors.Is(err, io.EOF) {
+			e.done = true
+		}
+	}
+	return e.done
+}

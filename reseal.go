@@ -1,0 +1,260 @@
+// Package reseal is end-to-end encryption for apps whose users log in and out,
+// change phones and share devices. The account is what people talk to; private
+// keys live on devices only; when somebody signs in anywhere, what is waiting
+// for them opens within seconds.
+//
+// # Five calls
+//
+//	in, err := reseal.Open(dir, reseal.Options{Server: url}) // this installation
+//	me, code, err := in.SignUp(ctx, "ana", password)         // or in.LogIn
+//	sent, err := me.Send(ctx, reseal.Outgoing{To: []string{"ben"}, Text: "hello"})
+//	inbox, err := me.Inbox(ctx, reseal.InboxOptions{})
+//	err = me.Open(ctx, inbox[0].ID, func(c reseal.Content) error { ... })
+//
+// The examples of this package run as tests.
+//
+// # Installations and accounts
+//
+// An [Installation] is one folder, owned by one process at a time. Several
+// accounts may be logged in at it. An [Account] keeps itself connected: it
+// receives, answers the retry requests of others, asks for keys that it lacks,
+// and carries on with what was interrupted, until it is logged out or the
+// installation is closed. [Account.Events] tells what happens.
+//
+// # Messages
+//
+// A message goes to an account and waits there for 30 days at most. A once
+// message ends everywhere with its first view; a keep message stays readable on
+// every device of the account until it expires or is unsent. A message that has
+// no key for this device yet is waiting: devices that have the key are asked,
+// and it becomes ready.
+//
+// # Errors
+//
+// Errors that a caller acts on are the variables and types of this package;
+// test them with errors.Is and errors.As. Nothing in an error is secret.
+//
+// # Concurrency
+//
+// Installation and Account may be used from many goroutines. A context that
+// ends stops the waiting, not what was taken on durably: a send that was queued
+// goes on unless it says otherwise.
+package reseal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/identity"
+)
+
+// DefaultServer is the server where Options names none.
+const DefaultServer = "http://127.0.0.1:8470"
+
+// Options configure an installation. The zero value is usable.
+type Options struct {
+	// Server is the URL of the server for SignUp and LogIn. Accounts that are
+	// logged in stay with the server that they logged in at.
+	Server string
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Rand gives ids, nonces and keys; nil is crypto/rand.
+	Rand io.Reader
+	// Log gets what a developer wants to see; never a handle, a key or a
+	// content. Nil is silent.
+	Log *slog.Logger
+	// HTTP carries blobs; nil is a client of its own.
+	HTTP *http.Client
+}
+
+// Installation is one client on one machine: one folder with one client
+// database.
+type Installation struct {
+	o     Options
+	vault *vault.Vault
+	files string
+
+	mu       sync.Mutex
+	accounts map[identity.AccountID]*Account
+	closed   bool
+}
+
+// Open takes the folder for this process, and makes it if need be. Errors:
+// ErrBusy, ErrDamaged, ErrNewer, or of the file system.
+func Open(dir string, o Options) (*Installation, error) {
+	if o.Server == "" {
+		o.Server = DefaultServer
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	}
+	v, err := vault.Open(dir, vault.Options{Rand: o.Rand})
+	if err != nil {
+		return nil, vaultError(err)
+	}
+	in := &Installation{o: o, vault: v, files: filepath.Join(v.Dir(), "files"), accounts: map[identity.AccountID]*Account{}}
+	if err := os.MkdirAll(in.files, 0o700); err != nil {
+		_ = v.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// Dir is the installation's folder.
+func (in *Installation) Dir() string { return in.vault.Dir() }
+
+// Close wipes the keys of all accounts and gives the folder up. Accounts stay
+// logged in: Resume brings them back.
+func (in *Installation) Close() error {
+	in.mu.Lock()
+	in.closed = true
+	accounts := in.accounts
+	in.accounts = map[identity.AccountID]*Account{}
+	in.mu.Unlock()
+	for _, a := range accounts {
+		a.stop()
+	}
+	in.o.HTTP.CloseIdleConnections()
+	return in.vault.Close()
+}
+
+// Accounts are the accounts that are open in this process, by handle.
+func (in *Installation) Accounts() []*Account {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var all []*Account
+	for _, a := range in.accounts {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *Account) int { return strings.Compare(a.Handle(), b.Handle()) })
+	return all
+}
+
+// Account finds an open account by its handle.
+func (in *Installation) Account(handle string) (*Account, bool) {
+	for _, a := range in.Accounts() {
+		if a.Handle() == handle {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// LoggedIn is an account that is logged in at an installation, whether or not
+// it can be opened now.
+type LoggedIn struct {
+	Handle  string
+	Account identity.AccountID
+	Device  identity.DeviceID
+	Server  string
+}
+
+// LoggedIn lists the accounts that are logged in here. It needs no server.
+func (in *Installation) LoggedIn() ([]LoggedIn, error) {
+	sessions, err := in.vault.Sessions()
+	var all []LoggedIn
+	for _, s := range sessions {
+		all = append(all, LoggedIn{s.Handle, s.Account, s.Device, s.Server})
+	}
+	return all, vaultError(err)
+}
+
+// Forget ends the login of an account that cannot be opened (no server is
+// there, say): its session record goes. The section stays as it is, sealed
+// under both its shares, and the next login here finds it.
+func (in *Installation) Forget(handle string) error {
+	sessions, err := in.vault.Sessions()
+	for _, s := range sessions {
+		if s.Handle == handle {
+			return vaultError(in.vault.RemoveSession(s.Account))
+		}
+	}
+	if err != nil {
+		return vaultError(err)
+	}
+	return ErrNotLoggedIn
+}
+
+// AccountError is what keeps one account of an installation from opening.
+type AccountError struct {
+	Handle string
+	Err    error
+}
+
+func (e *AccountError) Error() string { return fmt.Sprintf("reseal: %s: %v", e.Handle, e.Err) }
+
+// Unwrap is the reason.
+func (e *AccountError) Unwrap() error { return e.Err }
+
+// Resume opens every account that is logged in here, with the server's half of
+// its session share. The accounts that could be opened are returned beside an
+// error that joins an *AccountError for each other: ErrOffline when its server
+// does not answer, ErrSessionEnded when the session was ended (its record is
+// removed then).
+func (in *Installation) Resume(ctx context.Context) ([]*Account, error) {
+	sessions, err := in.vault.Sessions()
+	errs := []error{vaultError(err)}
+	var all []*Account
+	for _, s := range sessions {
+		if a, ok := in.open(s.Account); ok {
+			all = append(all, a)
+			continue
+		}
+		a, err := in.resume(ctx, s)
+		if err != nil {
+			errs = append(errs, &AccountError{s.Handle, err})
+			continue
+		}
+		all = append(all, a)
+	}
+	return all, errors.Join(errs...)
+}
+
+func (in *Installation) open(id identity.AccountID) (*Account, bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	a, ok := in.accounts[id]
+	return a, ok
+}
+
+// add makes an account the one of this installation, unless it is open already.
+func (in *Installation) add(a *Account) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return ErrClosed
+	}
+	in.accounts[a.ID()] = a
+	return nil
+}
+
+func (in *Installation) remove(a *Account) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.accounts[a.ID()] == a {
+		delete(in.accounts, a.ID())
+	}
+}
+
+func (in *Installation) now() identity.Time { return identity.TimeOf(in.o.Now()) }

@@ -1,0 +1,273 @@
+package reseal
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/remote/link"
+	"github.com/reseal/reseal/identity"
+)
+
+// tickEvery is how often the engine is told that time passes.
+const tickEvery = 2 * time.Second
+
+func (a *Account) tick() {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-t.C:
+			a.stepLogged(client.Tick{})
+			a.rewatch()
+		}
+	}
+}
+
+// run keeps the event stream open: connect, say what is outstanding, stream,
+// read the pending days, and again when the connection is lost.
+func (a *Account) run() {
+	pause := time.Duration(0)
+	for a.ctx.Err() == nil {
+		if err := a.remote.link.Wait(a.ctx); err != nil {
+			if isSessionEnd(err) {
+				a.sessionEnded()
+			}
+			return
+		}
+		began := time.Now()
+		err := a.stream(a.ctx)
+		a.synced.clear()
+		a.stepLogged(client.Disconnected{})
+		a.events.send(Event{Kind: KindDisconnected, Time: a.in.o.Now()})
+		if isSessionEnd(err) {
+			a.sessionEnded()
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			pause = 0
+		}
+		pause = min(2*pause+50*time.Millisecond, 10*time.Second)
+		select {
+		case <-time.After(pause):
+		case <-a.ctx.Done():
+		}
+	}
+}
+
+// stream is one connection's life.
+func (a *Account) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.mu.Lock()
+	watched := a.engine.Watched()
+	a.mu.Unlock()
+	req := new(resealv1.EventsRequest)
+	for _, id := range watched {
+		req.Watch = append(req.Watch, id[:])
+	}
+	events, err := a.remote.mailbox.Events(link.FailFast(ctx), req)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	a.watched = len(watched)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	a.events.send(Event{Kind: KindConnected, Time: a.in.o.Now()})
+	if err := a.step(client.Connected{}); err != nil {
+		return err
+	}
+	return a.receive(ctx, cancel, events, &wg)
+}
+
+func (a *Account) receive(ctx context.Context, cancel func(), events resealv1connect.MailboxServiceEventsClientStream, wg *sync.WaitGroup) error {
+	sync := func() {
+		wg.Go(func() {
+			if err := a.sync(ctx); err != nil && ctx.Err() == nil {
+				a.log.Info("reseal: the pending days could not be read", "error", err)
+				cancel() // the stream ends, and everything begins anew
+			}
+		})
+	}
+	for {
+		ev, err := events.Receive()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		switch ev.Event.(type) {
+		case *resealv1.EventsResponse_CaughtUp, *resealv1.EventsResponse_Resync:
+			sync()
+		case *resealv1.EventsResponse_Sessions:
+		default:
+			if err := a.step(client.Streamed{Event: ev}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sync reads all that is pending for the account, day by day, page by page.
+func (a *Account) sync(ctx context.Context) error {
+	a.mu.Lock()
+	from, through := a.engine.SyncDays(a.in.now())
+	a.mu.Unlock()
+	if err := a.readOwn(ctx); err != nil {
+		return err
+	}
+	for day := from; day <= through; day++ {
+		for next := []byte(nil); ; {
+			resp, err := a.readDay(ctx, day, next)
+			if err != nil {
+				return err
+			}
+			if err := a.step(client.DayRead{Day: day, Response: resp}); err != nil {
+				return err
+			}
+			if next = resp.Next; len(next) == 0 {
+				break
+			}
+		}
+	}
+	if err := a.step(client.Synced{Through: through}); err != nil {
+		return err
+	}
+	a.synced.set()
+	return nil
+}
+
+// readOwn brings the own account's list and certificates up to date: another
+// device may have come or gone while this one was away.
+func (a *Account) readOwn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	resp, err := a.remote.directory.GetAccounts(link.FailFast(ctx), &resealv1.GetAccountsRequest{
+		Accounts: []*resealv1.KnownAccount{{AccountId: a.id[:]}},
+	})
+	if err != nil {
+		return err
+	}
+	return a.step(client.Learned{Accounts: resp.Accounts})
+}
+
+func (a *Account) readDay(ctx context.Context, day uint32, from []byte) (*resealv1.ReadDayResponse, error) {
+	for {
+		try, cancel := context.WithTimeout(link.FailFast(ctx), callTimeout)
+		resp, err := a.remote.mailbox.ReadDay(try, &resealv1.ReadDayRequest{Day: day, From: from})
+		cancel()
+		if refusal.Reason(err) != resealv1.Reason_REASON_RATE {
+			return resp, err
+		}
+		select {
+		case <-time.After(time.Duration(refusal.Detail(err).GetRetryAfterMs())*time.Millisecond + 50*time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// rewatch tells the server which accounts matter, when they have changed.
+func (a *Account) rewatch() {
+	if !a.synced.is() {
+		return
+	}
+	a.mu.Lock()
+	ids := a.engine.Watched()
+	a.mu.Unlock()
+	if len(ids) == a.watched {
+		return
+	}
+	req := new(resealv1.WatchRequest)
+	for _, id := range ids {
+		req.Watch = append(req.Watch, id[:])
+	}
+	ctx, cancel := context.WithTimeout(link.FailFast(a.ctx), callTimeout)
+	defer cancel()
+	if _, err := a.remote.mailbox.Watch(ctx, req); err == nil {
+		a.watched = len(ids)
+	}
+}
+
+// refreshAccount asks for one account's keys as they are now.
+func (a *Account) refreshAccount(ctx context.Context, id identity.AccountID) error {
+	resp, err := a.remote.directory.GetAccounts(ctx, &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{{AccountId: id[:]}}})
+	if err != nil {
+		return a.in.callError(err)
+	}
+	return a.step(client.Learned{Accounts: resp.Accounts})
+}
+
+// latch is set while the account is connected and has read what waits.
+type latch struct {
+	mu   sync.Mutex
+	on   bool
+	over bool
+	ch   chan struct{}
+}
+
+func (l *latch) is() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.on
+}
+
+func (l *latch) set() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.on || l.over {
+		return
+	}
+	l.on = true
+	if l.ch != nil {
+		close(l.ch)
+		l.ch = nil
+	}
+}
+
+func (l *latch) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.on = false
+}
+
+// end reports whether it is the first call.
+func (l *latch) end() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.over
+	l.over, l.on = true, false
+	return first
+}
+
+func (l *latch) wait(ctx, account context.Context) error {
+	l.mu.Lock()
+	if l.on {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.ch == nil {
+		l.ch = make(chan struct{})
+	}
+	ch := l.ch
+	l.mu.Unlock()
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return ended(ctx)
+	case <-account.Done():
+		return context.Cause(account)
+	}
+}

@@ -1,0 +1,435 @@
+package reseal
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/handle"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/seal"
+)
+
+// MessageID is a message's id: 32 bytes, shown as 64 hexadecimal digits.
+type MessageID = message.ID
+
+// Policy is what a view does to a message.
+type Policy = message.Policy
+
+// The policies.
+const (
+	// Once: the first view ends it everywhere.
+	Once = message.Once
+	// Keep: it stays readable on every device until it expires or is unsent.
+	Keep = message.Keep
+)
+
+// Outgoing is a content and whom it is for.
+type Outgoing struct {
+	// To are handles. If one is unknown, nothing is sent to anybody.
+	To []string
+	// Text is the content, unless File is set.
+	Text string
+	// File is the content as a stream, of Size bytes; -1 when that is not
+	// known: then it is spooled, encrypted, in the installation's folder.
+	File io.Reader
+	Size int64
+	// Name and Type describe a file; Type is a media type.
+	Name, Type string
+	Caption    string
+	Thumbnail  []byte
+	// Policy is Once where it is not set.
+	Policy Policy
+	// Expires is how long the message may wait; 0 and everything above 30
+	// days is 30 days.
+	Expires time.Duration
+	// Queue lets the message wait here while there is no connection. Without
+	// it Send fails and nothing is queued.
+	Queue bool
+	// Progress is told how far the work is; the stages are "seal" and "upload".
+	Progress func(stage string, done, total uint64)
+}
+
+// Sent is what became of a message to one account.
+type Sent struct {
+	To      string
+	Account identity.AccountID
+	// Message is the id, once the server has it; zero while queued.
+	Message MessageID
+	// Devices have a wrap; Rewrapped of them were found by the second look.
+	Devices, Rewrapped int
+	// Err is why the server refused it for good.
+	Err error
+	// Queued: it waits here for a connection.
+	Queued bool
+}
+
+// textType is the media type of a content that is a text message.
+const textType = "text/plain; charset=utf-8; reseal=message"
+
+// segmentsSuffix names the file with a ciphertext's segment list.
+const segmentsSuffix = ".segments"
+
+// Send seals a content, uploads it once, and sends a message to each recipient.
+// It returns when the server has stored all of them, durable, or refused them.
+// When ctx ends before, what was not handed to the server yet is taken back.
+// Errors: *UnknownAccountError, ErrOffline, ErrAlarm, ErrBlocked, ErrTooLarge,
+// ErrFull, and what reading File failed with.
+func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
+	if len(o.To) == 0 {
+		return nil, &UnknownAccountError{""}
+	}
+	if o.Policy == 0 {
+		o.Policy = Once
+	}
+	if err := a.Online(ctx); err != nil && !(o.Queue && errors.Is(err, ErrOffline)) {
+		return nil, err
+	}
+	sent, err := a.resolve(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	content, err := a.seal(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	sub := a.events.subscribe()
+	defer a.events.cancel(sub)
+	if o.Progress != nil && content.File != "" {
+		defer a.watchUpload(content.File, o.Progress)()
+	}
+	if err := a.step(*content); err != nil {
+		a.forget(content.File)
+		return nil, err
+	}
+	cmd := client.Send{Content: content.ID, Policy: o.Policy, Life: o.Expires}
+	for _, s := range sent {
+		r := client.Recipient{Account: s.Account}
+		if _, err := io.ReadFull(a.in.o.Rand, r.Client[:]); err != nil {
+			return nil, err
+		}
+		cmd.To = append(cmd.To, r)
+	}
+	if err := a.step(cmd); err != nil {
+		_ = a.step(client.DropContent{ID: content.ID})
+		return nil, err
+	}
+	return a.await(ctx, sub, cmd.To, sent, o.Queue)
+}
+
+// resolve finds the accounts behind the handles, each once.
+func (a *Account) resolve(ctx context.Context, o Outgoing) ([]Sent, error) {
+	var sent []Sent
+	seen := map[identity.AccountID]bool{}
+	for _, name := range o.To {
+		h, err := handle.Parse(name)
+		if err != nil {
+			return nil, &UnknownAccountError{name}
+		}
+		id, err := a.lookup(ctx, string(h), o.Queue)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[id] {
+			seen[id] = true
+			sent = append(sent, Sent{To: string(h), Account: id})
+		}
+	}
+	return sent, nil
+}
+
+// lookup asks the directory for a handle and pins what it says, or follows it.
+// Without a server a known contact will do where the message may be queued.
+func (a *Account) lookup(ctx context.Context, name string, queue bool) (identity.AccountID, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if queue && !a.Connected() {
+		if c, ok := a.contact(name); ok {
+			return c.Account, nil
+		}
+		return identity.AccountID{}, ErrOffline
+	}
+	resp, err := a.remote.directory.Lookup(ctx, &resealv1.LookupRequest{Handle: name})
+	if refusal.Reason(err) == resealv1.Reason_REASON_UNKNOWN_ACCOUNT {
+		return identity.AccountID{}, &UnknownAccountError{name}
+	}
+	if err != nil {
+		return identity.AccountID{}, a.in.callError(err)
+	}
+	if k := resp.Account; k.GetHandle() != name || len(k.GetAccountId()) != len(identity.AccountID{}) {
+		return identity.AccountID{}, ErrServer
+	}
+	if err := a.step(client.AddContact{Keys: resp.Account}); err != nil {
+		return identity.AccountID{}, err
+	}
+	return identity.AccountID(resp.Account.AccountId), nil
+}
+
+func (a *Account) contact(name string) (client.Contact, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine.ContactByHandle(name)
+}
+
+// seal encrypts the content: in memory where it travels with the message, to a
+// file where it becomes a blob.
+func (a *Account) seal(ctx context.Context, o Outgoing) (*client.AddContent, error) {
+	src, meta, done, err := a.source(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	c := &client.AddContent{Name: meta.Name, Type: meta.Type, Caption: meta.Caption, Size: meta.Size, Created: a.in.now()}
+	if c.ID, err = seal.NewContentID(a.in.o.Rand); err != nil {
+		return nil, err
+	}
+	if c.CEK, err = seal.NewCEK(a.in.o.Rand); err != nil {
+		return nil, err
+	}
+	n, err := seal.CiphertextLen(meta)
+	if err != nil {
+		return nil, as(ErrTooLarge, err)
+	}
+	if n <= message.MaxInline {
+		var buf bytes.Buffer
+		res, err := a.sealTo(ctx, &buf, src, c, meta, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.Inline, c.Segments, c.Digest, c.Length = buf.Bytes(), res.Segments, message.Digest(res.Digest), res.Length
+		return c, nil
+	}
+	if c.Blob, err = message.NewBlobID(a.in.o.Rand); err != nil {
+		return nil, err
+	}
+	return c, a.sealFile(ctx, src, c, meta, o.Progress)
+}
+
+// source is the content as a stream of known size.
+func (a *Account) source(ctx context.Context, o Outgoing) (io.Reader, seal.Meta, func(), error) {
+	meta := seal.Meta{Name: o.Name, Type: o.Type, Caption: o.Caption, Thumbnail: o.Thumbnail}
+	nothing := func() {}
+	switch {
+	case o.File == nil:
+		meta.Type, meta.Size = textType, uint64(len(o.Text))
+		return bytes.NewReader([]byte(o.Text)), meta, nothing, meta.Validate()
+	case o.Size >= 0:
+		meta.Size = uint64(o.Size)
+		return o.File, meta, nothing, describeError(meta.Validate())
+	}
+	f, err := a.newFile()
+	if err != nil {
+		return nil, meta, nothing, err
+	}
+	remove := func() { _ = f.Close(); _ = os.Remove(f.Name()) }
+	spool, err := seal.NewSpool(f, a.in.o.Rand)
+	if err != nil {
+		remove()
+		return nil, meta, nothing, err
+	}
+	var n uint64
+	in := &progress{r: o.File, ctx: ctx, done: func(k int) {
+		if n += uint64(k); o.Progress != nil {
+			o.Progress("read", n, 0)
+		}
+	}}
+	if _, err := io.Copy(spool, in); err != nil {
+		remove()
+		return nil, meta, nothing, diskError(err)
+	}
+	r, size, err := spool.Reader()
+	if err != nil {
+		remove()
+		return nil, meta, nothing, diskError(err)
+	}
+	meta.Size = size
+	return r, meta, remove, describeError(meta.Validate())
+}
+
+func describeError(err error) error {
+	if errors.Is(err, seal.ErrMeta) || errors.Is(err, seal.ErrTooLarge) {
+		return as(ErrTooLarge, err)
+	}
+	return err
+}
+
+// newFile makes a file with a random name in the installation's folder.
+func (a *Account) newFile() (*os.File, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(a.in.o.Rand, b[:]); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(a.in.files, hex.EncodeToString(b[:])), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return f, diskError(err)
+}
+
+// sealFile seals to a file, durable before the content is recorded.
+func (a *Account) sealFile(ctx context.Context, src io.Reader, c *client.AddContent, meta seal.Meta, report func(string, uint64, uint64)) (err error) {
+	f, err := a.newFile()
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(f.Name())
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = diskError(cerr)
+		}
+		if err != nil {
+			a.forget(name)
+		}
+	}()
+	res, err := a.sealTo(ctx, f, src, c, meta, report)
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return diskError(err)
+	}
+	if err := a.writeFile(name+segmentsSuffix, res.Segments); err != nil {
+		return err
+	}
+	c.File, c.Digest, c.Length = name, message.Digest(res.Digest), res.Length
+	return syncDir(a.in.files)
+}
+
+func (a *Account) sealTo(ctx context.Context, dst io.Writer, src io.Reader, c *client.AddContent, meta seal.Meta, report func(string, uint64, uint64)) (seal.Result, error) {
+	w, err := seal.NewWriter(dst, a.in.o.Rand, c.CEK, seal.Context{
+		Kind: uint8(message.KindContent), Content: c.ID, Sender: a.id, Created: c.Created,
+	}, meta)
+	if err != nil {
+		return seal.Result{}, describeError(diskError(err))
+	}
+	var n uint64
+	in := &progress{r: src, ctx: ctx, done: func(k int) {
+		if n += uint64(k); report != nil {
+			report("seal", n, meta.Size)
+		}
+	}}
+	if _, err := io.Copy(w, in); err != nil {
+		return seal.Result{}, diskError(err)
+	}
+	if err := w.Close(); err != nil {
+		return seal.Result{}, diskError(err)
+	}
+	return w.Result()
+}
+
+// writeFile writes a small file, durable but for its name.
+func (a *Account) writeFile(name string, b []byte) error {
+	f, err := os.OpenFile(filepath.Join(a.in.files, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return diskError(err)
+	}
+	_, err = f.Write(b)
+	return diskError(errors.Join(err, f.Sync(), f.Close()))
+}
+
+func (a *Account) forget(name string) {
+	if name != "" {
+		_ = os.Remove(filepath.Join(a.in.files, name))
+		_ = os.Remove(filepath.Join(a.in.files, name+segmentsSuffix))
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// progress counts what is read, and stops reading when the context ends.
+type progress struct {
+	r    io.Reader
+	ctx  context.Context
+	done func(n int)
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	if err := context.Cause(p.ctx); err != nil {
+		return 0, err
+	}
+	n, err := p.r.Read(b)
+	p.done(n)
+	return n, err
+}
+
+// await waits until each message is stored or refused.
+func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipient, sent []Sent, queue bool) ([]Sent, error) {
+	open := map[message.ClientID]int{}
+	for i, r := range to {
+		open[r.Client] = i
+	}
+	if queue && !a.Connected() {
+		for i := range sent {
+			sent[i].Queued = true
+		}
+		return sent, nil
+	}
+	for len(open) > 0 {
+		e, ok := sub.next(ctx)
+		if !ok {
+			return sent, a.takeBack(ctx, to, open)
+		}
+		i, mine := open[e.client]
+		if !mine || (e.Kind != KindStored && e.Kind != KindNotSent) {
+			continue
+		}
+		delete(open, e.client)
+		sent[i].Message, sent[i].Devices, sent[i].Rewrapped, sent[i].Err = e.ID, e.Devices, e.Rewrapped, e.Err
+	}
+	var errs []error
+	for _, s := range sent {
+		if s.Err != nil {
+			errs = append(errs, fmt.Errorf("reseal: to %s: %w", s.To, s.Err))
+		}
+	}
+	return sent, errors.Join(errs...)
+}
+
+// takeBack cancels what was not handed to the server yet.
+func (a *Account) takeBack(ctx context.Context, to []client.Recipient, open map[message.ClientID]int) error {
+	cmd := client.Cancel{}
+	for _, r := range to {
+		if _, waits := open[r.Client]; waits {
+			cmd.Clients = append(cmd.Clients, r.Client)
+		}
+	}
+	if err := a.step(cmd); err != nil {
+		return err
+	}
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	return ended(ctx)
+}
+
+func (a *Account) sendError(err error) error {
+	var r *client.RefusalError
+	if !errors.As(err, &r) {
+		return engineError(err)
+	}
+	switch r.Reason {
+	case resealv1.Reason_REASON_LIMIT:
+		return &LimitError{r.Limit}
+	case resealv1.Reason_REASON_UNKNOWN_ACCOUNT:
+		return as(&UnknownAccountError{}, err)
+	case resealv1.Reason_REASON_UNKNOWN_BLOB:
+		return as(ErrGone, err)
+	case resealv1.Reason_REASON_CLOCK:
+		offset, _ := a.Skew()
+		return &ClockError{-offset}
+	}
+	return err
+}
