@@ -23,6 +23,9 @@ func Refuse(ctx context.Context, log *slog.Logger, name string, err error) error
 		return err
 	case errors.Is(err, roster.ErrUnknown):
 		return refusal.New(resealv1.Reason_REASON_UNKNOWN_ACCOUNT)
+	case errors.Is(err, store.ErrChanged):
+		// Somebody put the same record with other bytes a moment before.
+		return refusal.New(resealv1.Reason_REASON_CONFLICT)
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrUnknown), errors.Is(err, store.ErrClosed),
 		errors.Is(err, store.ErrFailed), ctx.Err() != nil:
 		log.WarnContext(ctx, name+": not taken", "error", err)

@@ -90,9 +90,18 @@ func ShareKey(row [32]byte) store.Key { return SharesAll + store.Key(row[:]) }
 func SessionKey(hash [32]byte) store.Key { return Sess + store.Key(hash[:]) }
 
 // PartKey is one part of the book that a writer put; the head names the writer
-// whose parts stand.
+// whose parts stand. A writer is one try to write: the time it began, 8 bytes,
+// and 8 random ones.
 func PartKey(writer [16]byte, n int) store.Key {
 	return Parts + store.Key(writer[:]) + "/" + be8(uint64(n))[6:]
+}
+
+// WriterOfKey reads the writer out of a part's key.
+func WriterOfKey(k store.Key) (w [16]byte, ok bool) {
+	if len(k) != len(Parts)+len(w)+1+2 || k[:len(Parts)] != Parts {
+		return w, false
+	}
+	return [16]byte([]byte(k[len(Parts) : len(Parts)+len(w)])), true
 }
 
 // CertKey is a device's certificate of one epoch; CertsOf is their prefix.

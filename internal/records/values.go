@@ -271,8 +271,28 @@ const (
 	EntryWraps   = 2 // wraps that came later
 	EntryEnd     = 3
 	EntryReceipt = 4 // Extra: device, what
-	EntryRetry   = 5 // Extra: requester's account, day, request id
+	EntryRetry   = 5 // Extra: requester's account, day, request id, ids of the part
+	EntryClosed  = 6 // Extra: id of a retry request that is closed
 )
+
+// EntryName is what an entry of a kind tells of, in a word.
+func EntryName(kind uint8) string {
+	switch kind {
+	case EntryMessage:
+		return "message"
+	case EntryWraps:
+		return "wraps"
+	case EntryEnd:
+		return "end"
+	case EntryReceipt:
+		return "receipt"
+	case EntryRetry:
+		return "retry"
+	case EntryClosed:
+		return "retry_closed"
+	}
+	return "unknown"
+}
 
 // Entry is a hint in a device's queue. What it tells of is read when it is
 // delivered; what is gone by then is not delivered.
@@ -294,7 +314,7 @@ func (e Entry) Encode() []byte {
 // ParseEntry reads the value of a queue entry.
 func ParseEntry(v []byte) (e Entry, err error) {
 	err = parse(v, func(s *cryptobyte.String) bool {
-		return s.ReadUint8(&e.Kind) && e.Kind >= EntryMessage && e.Kind <= EntryRetry &&
+		return s.ReadUint8(&e.Kind) && e.Kind >= EntryMessage && e.Kind <= EntryClosed &&
 			s.CopyBytes(e.Message[:]) && readVector(s, &e.Extra)
 	})
 	return e, err

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
+	"time"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -24,17 +27,18 @@ func checkBook(b *resealv1.Book) error {
 	return nil
 }
 
-// head reads which version of the book stands; rev is 0 for none.
-func (s *Service) head(ctx context.Context, id identity.AccountID) (h records.BookHead, rev uint64, err error) {
-	rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.Book)
+// head reads which version of the book stands, and its record, which is not
+// present where there is none.
+func (s *Service) head(ctx context.Context, id identity.AccountID) (h records.BookHead, rec store.Record, err error) {
+	rec, err = s.Store.Get(ctx, records.AccountPartition(id), records.Book)
 	if errors.Is(err, store.ErrAbsent) {
-		return h, 0, nil
+		return h, store.Record{}, nil
 	}
 	if err != nil {
-		return h, 0, err
+		return h, rec, err
 	}
 	h, err = records.ParseBookHead(rec.Value)
-	return h, rec.Rev, err
+	return h, rec, err
 }
 
 // GetBook returns the account's sealed book.
@@ -57,8 +61,8 @@ func (s *Service) GetBook(ctx context.Context, _ *resealv1.GetBookRequest) (*res
 }
 
 func (s *Service) getBook(ctx context.Context, id identity.AccountID) (*resealv1.Book, error) {
-	h, rev, err := s.head(ctx, id)
-	if err != nil || rev == 0 {
+	h, rec, err := s.head(ctx, id)
+	if err != nil || !rec.Present() {
 		return &resealv1.Book{}, err
 	}
 	b := &resealv1.Book{Version: h.Version}
@@ -92,51 +96,83 @@ func (s *Service) PutBook(ctx context.Context, req *resealv1.PutBookRequest) (*r
 	return &resealv1.PutBookResponse{}, nil
 }
 
+// writerLife is how long a writer may take from its first part to its head; a
+// part whose writer is older than orphanAge and does not stand is left from a
+// crash.
+const (
+	writerLife = 10 * time.Minute
+	orphanAge  = time.Hour
+)
+
+// newWriter names the parts of one try to write: when it began, and 8 random
+// bytes.
+func (s *Service) newWriter() (w [16]byte, err error) {
+	binary.BigEndian.PutUint64(w[:], uint64(s.now()))
+	_, err = io.ReadFull(s.Rand, w[8:])
+	return w, err
+}
+
 func (s *Service) putBook(ctx context.Context, id identity.AccountID, req *resealv1.PutBookRequest) error {
 	token, err := tokenOf(req)
 	if err != nil {
 		return err
 	}
-	h, rev, err := s.head(ctx, id)
+	h, head, err := s.head(ctx, id)
 	if err != nil {
 		return err
 	}
-	if h.Writer == token {
+	if head.Present() && head.Token == token {
 		return nil // a repeat
 	}
 	if h.Version != req.BaseVersion {
 		return refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
+	writer, err := s.newWriter()
+	if err != nil {
+		return err
+	}
 	p := records.AccountPartition(id)
 	for n, part := range req.Book.Parts {
-		if err := s.Store.Commit(ctx, p, new(store.Batch).PutOnce(records.PartKey(token, n), part, 0)); err != nil {
+		if err := s.Store.Commit(ctx, p, new(store.Batch).PutOnce(records.PartKey(writer, n), part, 0)); err != nil {
 			return err
 		}
 	}
-	next := records.BookHead{Version: req.Book.Version, Parts: uint16(len(req.Book.Parts)), Writer: token}
+	if s.writerAge(writer) > writerLife {
+		return refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
+	}
+	next := records.BookHead{Version: req.Book.Version, Parts: uint16(len(req.Book.Parts)), Writer: writer}
 	b := new(store.Batch)
-	if rev == 0 {
-		b.Create(records.Book, next.Encode(), token, 0)
+	if head.Present() {
+		b.Replace(records.Book, head.Rev, next.Encode(), token, 0)
 	} else {
-		b.Replace(records.Book, rev, next.Encode(), token, 0)
+		b.Create(records.Book, next.Encode(), token, 0)
 	}
 	if err := s.commit(ctx, id, b, token); err != nil {
 		return err
 	}
-	return s.sweepParts(ctx, p, token)
+	return s.sweepParts(ctx, id, h.Writer)
 }
 
-// sweepParts deletes the parts of every other writer: older versions, and those
-// of writers that lost. One that is still writing will be refused at the head.
-func (s *Service) sweepParts(ctx context.Context, p store.Partition, keep store.Token) error {
-	mine := records.PartKey(keep, 0)
-	mine = mine[:len(mine)-2]
+func (s *Service) writerAge(w [16]byte) time.Duration {
+	return s.now().Sub(identity.Time(binary.BigEndian.Uint64(w[:])))
+}
+
+// sweepParts deletes the parts of the version that was replaced, and those that
+// a crash or a lost race left behind long ago. It never touches the parts of a
+// writer that may still come to its head.
+func (s *Service) sweepParts(ctx context.Context, id identity.AccountID, replaced [16]byte) error {
+	p := records.AccountPartition(id)
+	h, _, err := s.head(ctx, id)
+	if err != nil {
+		return err
+	}
 	b := new(store.Batch)
 	for rec, err := range store.Scan(ctx, s.Store, p, records.Parts, store.PrefixEnd(records.Parts), true) {
 		if err != nil {
 			return err
 		}
-		if len(rec.Key) >= len(mine) && rec.Key[:len(mine)] == mine {
+		w, ok := records.WriterOfKey(rec.Key)
+		if !ok || w == h.Writer || (w != replaced && s.writerAge(w) < orphanAge) {
 			continue
 		}
 		if b.DeleteOnce(rec.Key); len(b.Writes) == store.MaxWrites {
@@ -156,7 +192,7 @@ func (s *Service) SetBlocked(ctx context.Context, req *resealv1.SetBlockedReques
 	if err != nil {
 		return nil, err
 	}
-	if !isLen(req.AccountId, 16) {
+	if !isLen(req.AccountId, 16) || identity.AccountID(req.AccountId) == c.Account {
 		return nil, refusal.Malformed("account")
 	}
 	if err := s.setBlocked(ctx, c.Account, identity.AccountID(req.AccountId), req.Blocked); err != nil {
@@ -177,6 +213,13 @@ func (s *Service) setBlocked(ctx context.Context, id, whom identity.AccountID, b
 	case errors.Is(err, store.ErrAbsent) && !blocked:
 		return nil
 	case errors.Is(err, store.ErrAbsent):
+		all, err := s.Store.Range(ctx, p, records.Blocks, store.PrefixEnd(records.Blocks), MaxBlocked, true)
+		if err != nil {
+			return err
+		}
+		if len(all) >= MaxBlocked {
+			return refusal.Limit("blocked accounts")
+		}
 		b.Create(k, records.EncodeBlock(true), token, 0)
 	case err != nil:
 		return err

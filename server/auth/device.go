@@ -58,8 +58,12 @@ func (s *Service) addDevice(ctx context.Context, c caller.Caller, req *resealv1.
 	if err != nil {
 		return nil, err
 	}
-	if session.Device == device && rec.Token == token { // a repeat
-		return &resealv1.AddDeviceResponse{Revision: a.rev, SessionShare: session.Share[:]}, nil
+	if session.Device == device {
+		if again, err := s.wasList(ctx, c.Account, req.List); err != nil {
+			return nil, err
+		} else if again { // a repeat
+			return &resealv1.AddDeviceResponse{Revision: a.rev, SessionShare: session.Share[:]}, nil
+		}
 	}
 	if !session.Device.IsZero() || a.rev != req.Revision {
 		return nil, refusal.New(resealv1.Reason_REASON_CONFLICT)
@@ -91,6 +95,19 @@ func (s *Service) addDevice(ctx context.Context, c caller.Caller, req *resealv1.
 	s.listChanged(c.Account)
 	rev, err := s.revision(ctx, c.Account)
 	return &resealv1.AddDeviceResponse{Revision: rev, SessionShare: session.Share[:]}, err
+}
+
+// wasList tells whether these very bytes stand in the history of the lists.
+func (s *Service) wasList(ctx context.Context, id identity.AccountID, b []byte) (bool, error) {
+	l, err := identity.ParseSignedList(b)
+	if err != nil {
+		return false, refusal.Malformed("device list")
+	}
+	rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.ListKey(l.List.Version))
+	if errors.Is(err, store.ErrAbsent) {
+		return false, nil
+	}
+	return err == nil && string(rec.Value) == string(b), err
 }
 
 // nextList checks that a list is the successor of the one that stands.
@@ -248,8 +265,8 @@ func (s *Service) removeDevice(ctx context.Context, c caller.Caller, req *reseal
 	if err != nil {
 		return err
 	}
-	if string(a.list.Bytes()) == string(req.List) {
-		return nil // a repeat
+	if again, err := s.wasList(ctx, c.Account, req.List); err != nil || again {
+		return err // a repeat
 	}
 	if a.rev != req.Revision {
 		return refusal.New(resealv1.Reason_REASON_CONFLICT)
@@ -312,9 +329,18 @@ func (s *Service) publish(ctx context.Context, c caller.Caller, req *resealv1.Pu
 			return refusal.Malformed("epoch")
 		}
 	}
+	p := records.AccountPartition(c.Account)
+	prefix := records.CertsOf(c.Device)
+	if all, err := s.Store.Range(ctx, p, prefix, store.PrefixEnd(prefix), MaxEpochs, true); err != nil {
+		return err
+	} else if len(all) >= MaxEpochs {
+		return refusal.Limit("epochs")
+	}
+	if err := s.Limiter.Allow("epoch", string(c.Account[:])); err != nil {
+		return err
+	}
 	b := new(store.Batch)
 	putCertificate(b, cert)
-	p := records.AccountPartition(c.Account)
 	err = s.Store.Commit(ctx, p, b)
 	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
 		err = s.Store.Commit(ctx, p, b)

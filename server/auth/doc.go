@@ -37,6 +37,14 @@ const (
 	MaxSealedShare = 256
 	MaxPart        = 32 << 10 // bytes of one part of the book
 	MaxParts       = 40
+	// MaxBlocked is how many accounts one account can have noted as blocked.
+	MaxBlocked = store.MaxPage
+	// MaxEpochs is how many certificates of a device are kept at once; a device
+	// makes one a week, and they go with their last day.
+	MaxEpochs = 100
+	// maxFirstParts is how much of a book comes with a sign-up, which is one
+	// batch.
+	maxFirstParts = 4
 	// SessionLife is how long a session lives after it was last used.
 	SessionLife = 90 * 24 * time.Hour
 	// UnboundLife is how long a login may take to bind its session.
@@ -53,7 +61,7 @@ const (
 )
 
 // Limiter refuses what comes too often. The kinds are "signup", "login",
-// "login_handle", "challenge" (by address or handle).
+// "login_handle", "challenge" (by address or handle), "epoch" (by account).
 type Limiter interface {
 	Allow(kind, key string) error
 }

@@ -78,7 +78,13 @@ func (s *Service) FinishLogin(ctx context.Context, req *resealv1.FinishLoginRequ
 		s.Counter.Count("logins", "failed")
 		return nil, refusal.New(resealv1.Reason_REASON_LOGIN_FAILED)
 	}
-	resp, err := s.finishLogin(ctx, st, [32]byte(req.SessionHash))
+	var resp *resealv1.FinishLoginResponse
+	for range 4 { // another device's change may come between
+		resp, err = s.finishLogin(ctx, st, [32]byte(req.SessionHash))
+		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
+			break
+		}
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -102,11 +108,7 @@ func (s *Service) finishLogin(ctx context.Context, st opaque.LoginState, hash [3
 	token := store.Token(st.ID[:16])
 	b := new(store.Batch).RevIs(records.Pw, a.rev).
 		Create(records.SessionKey(hash), session.Encode(), token, int64(s.now().Add(UnboundLife)))
-	switch err := s.commit(ctx, st.Account, b, token); {
-	case refusal.Reason(err) == resealv1.Reason_REASON_CONFLICT:
-		// Something changed since it was read; the client begins anew.
-		return nil, refusal.New(resealv1.Reason_REASON_CONFLICT)
-	case err != nil:
+	if err := s.commit(ctx, st.Account, b, token); err != nil {
 		return nil, err
 	}
 	return s.loggedIn(ctx, a)

@@ -245,18 +245,23 @@ func hostOf(addr string) string {
 const cacheLife = 2 * time.Second
 
 // sessionCache holds sessions that were looked up lately. A change on this node
-// drops an account's sessions at once, and what was read before the drop is not
-// put in after it (epochs).
+// makes all that was read of an account before it worthless (epochs).
 type sessionCache struct {
 	mu      sync.Mutex
 	entries map[[32]byte]cached
 	epochs  map[identity.AccountID]uint64
+	// begun counts clearings: an epoch that was forgotten must not look like
+	// one of before.
+	begun uint64
 }
 
 type cached struct {
 	caller caller.Caller
 	until  time.Time
+	epoch  epoch
 }
+
+type epoch struct{ begun, changes uint64 }
 
 // maxCached bounds the cache; past it, it starts anew.
 const maxCached = 100_000
@@ -265,25 +270,32 @@ func (c *sessionCache) get(hash [32]byte, now time.Time) (caller.Caller, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[hash]
-	return e.caller, ok && now.Before(e.until)
+	return e.caller, ok && now.Before(e.until) && e.epoch == c.now(e.caller.Account)
 }
 
-func (c *sessionCache) epochOf(id identity.AccountID) uint64 {
+// now is an account's epoch; it needs mu.
+func (c *sessionCache) now(id identity.AccountID) epoch { return epoch{c.begun, c.epochs[id]} }
+
+func (c *sessionCache) epochOf(id identity.AccountID) epoch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.epochs[id]
+	return c.now(id)
 }
 
-func (c *sessionCache) put(who caller.Caller, now time.Time, epoch uint64) {
+// put keeps what was read since the account had this epoch.
+func (c *sessionCache) put(who caller.Caller, now time.Time, read epoch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.epochs[who.Account] != epoch {
+	if c.now(who.Account) != read {
 		return
 	}
-	if c.entries == nil || len(c.entries) >= maxCached {
+	if c.entries == nil {
 		c.entries = map[[32]byte]cached{}
 	}
-	c.entries[who.Session] = cached{who, now.Add(cacheLife)}
+	if len(c.entries) >= maxCached {
+		clear(c.entries)
+	}
+	c.entries[who.Session] = cached{who, now.Add(cacheLife), read}
 }
 
 func (c *sessionCache) drop(id identity.AccountID) {
@@ -292,10 +304,9 @@ func (c *sessionCache) drop(id identity.AccountID) {
 	if c.epochs == nil {
 		c.epochs = map[identity.AccountID]uint64{}
 	}
-	c.epochs[id]++
-	for hash, e := range c.entries {
-		if e.caller.Account == id {
-			delete(c.entries, hash)
-		}
+	if len(c.epochs) >= maxCached {
+		clear(c.epochs)
+		c.begun++
 	}
+	c.epochs[id]++
 }

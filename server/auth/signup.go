@@ -104,17 +104,39 @@ func (s *Service) finishSignup(ctx context.Context, req *resealv1.FinishSignupRe
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.firstRecords(req, id, h, token)
+	made, err := s.made(ctx, id, req.SessionHash, token)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.commit(ctx, id, b, token); err != nil {
-		return nil, err
+	if !made {
+		b, err := s.firstRecords(req, id, h, token)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.commit(ctx, id, b, token); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.nameAccount(ctx, h, id, token); err != nil {
 		return nil, err
 	}
 	return s.signedUp(ctx, id, [32]byte(req.SessionHash))
+}
+
+// made tells whether an earlier try of this very request made the account; then
+// only its handle may be missing. What had to be fresh then (times, challenge)
+// need not be any more.
+func (s *Service) made(ctx context.Context, id identity.AccountID, session []byte, token store.Token) (bool, error) {
+	for _, k := range []store.Key{records.Pw, records.SessionKey([32]byte(session))} {
+		rec, err := s.Store.Get(ctx, records.AccountPartition(id), k)
+		if err != nil && !errors.Is(err, store.ErrAbsent) {
+			return false, err
+		}
+		if err == nil && rec.Token == token {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // checkSignup checks the form of everything, and what the account signed.
@@ -134,6 +156,9 @@ func (s *Service) checkSignup(req *resealv1.FinishSignupRequest) (id identity.Ac
 	}
 	if err := checkBook(req.Book); err != nil {
 		return id, err
+	}
+	if len(req.Book.GetParts()) > maxFirstParts {
+		return id, refusal.Limit("book")
 	}
 	return identity.AccountID(req.AccountId), nil
 }
@@ -173,10 +198,14 @@ func (s *Service) firstRecords(req *resealv1.FinishSignupRequest, id identity.Ac
 		PutOnce(records.ListKey(1), req.List, int64(s.now().Add(listKept)))
 	putCertificate(b, cert)
 	if n := len(req.Book.GetParts()); n > 0 {
-		head := records.BookHead{Version: req.Book.Version, Parts: uint16(n), Writer: token}
+		writer, err := s.newWriter()
+		if err != nil {
+			return nil, err
+		}
+		head := records.BookHead{Version: req.Book.Version, Parts: uint16(n), Writer: writer}
 		b.Create(records.Book, head.Encode(), token, 0)
 		for i, part := range req.Book.Parts {
-			b.PutOnce(records.PartKey(token, i), part, 0)
+			b.PutOnce(records.PartKey(writer, i), part, 0)
 		}
 	}
 	return b, nil

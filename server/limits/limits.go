@@ -159,7 +159,7 @@ func (t *table) take(key string, r Rate, now time.Time, n int) (time.Duration, b
 	return wait, true
 }
 
-// ByAddress tells which kinds count by address.
+// byAddress tells which kinds count by address.
 func byAddress(kind string) bool {
 	return kind == Call || kind == Signup || kind == Login || kind == Challenge
 }
@@ -183,6 +183,9 @@ func network(kind, key string) string {
 }
 
 func loopback(key string) bool {
+	if key == "" {
+		return true // a call from within the process
+	}
 	a, err := netip.ParseAddr(key)
 	return err == nil && a.Unmap().IsLoopback()
 }

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"slices"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -31,7 +32,11 @@ func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequ
 			b = new(store.Batch)
 			batches[day] = b
 		}
+		if hasKey(b, key) {
+			continue
+		}
 		b.DeleteOnce(key)
+		s.count("acknowledged", "")
 		if len(b.Writes) == store.MaxWrites {
 			if err := s.commit(ctx, records.DayPartition(c.Account, day), b); err != nil {
 				return nil, s.fail(ctx, err)
@@ -45,4 +50,9 @@ func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequ
 		}
 	}
 	return &resealv1.AcknowledgeResponse{}, nil
+}
+
+// hasKey tells whether an entry was named twice.
+func hasKey(b *store.Batch, k store.Key) bool {
+	return slices.ContainsFunc(b.Writes, func(w store.Write) bool { return w.Key == k })
 }

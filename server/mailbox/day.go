@@ -2,6 +2,8 @@ package mailbox
 
 import (
 	"context"
+	"iter"
+	"slices"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -24,7 +26,7 @@ func (s *Service) ReadDay(ctx context.Context, req *resealv1.ReadDayRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	if len(req.From) > store.MaxKey+1 {
+	if len(req.From) > store.MaxKey || (len(req.From) > 0 && !inSections(store.Key(req.From))) {
 		return nil, refusal.Malformed("from")
 	}
 	resp, err := s.readDay(ctx, c, req)
@@ -46,7 +48,7 @@ func (s *Service) readDay(ctx context.Context, c caller.Caller, req *resealv1.Re
 			}
 			start, from = from, ""
 		}
-		for rec, err := range store.Scan(ctx, s.Store, p, start, store.PrefixEnd(prefix), false) {
+		for rec, err := range scan(ctx, s.Store, p, start, store.PrefixEnd(prefix)) {
 			if err != nil {
 				return nil, err
 			}
@@ -62,6 +64,35 @@ func (s *Service) readDay(ctx context.Context, c caller.Caller, req *resealv1.Re
 		}
 	}
 	return resp, nil
+}
+
+// scanPage is how many records are read at once: a message row may have 64 KiB.
+const scanPage = 32
+
+// scan is [store.Scan] with small pages.
+func scan(ctx context.Context, s store.Store, p store.Partition, from, to store.Key) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		for {
+			page, err := s.Range(ctx, p, from, to, scanPage, false)
+			if err != nil {
+				yield(store.Record{}, err)
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if len(page) < scanPage {
+				return
+			}
+			from = store.After(page[len(page)-1].Key)
+		}
+	}
+}
+
+func inSections(k store.Key) bool {
+	return slices.ContainsFunc(sections, func(p store.Key) bool { return inSection(k, p) })
 }
 
 func inSection(k, prefix store.Key) bool { return len(k) >= len(prefix) && k[:len(prefix)] == prefix }

@@ -41,7 +41,7 @@ import (
 
 // Limits of one call.
 const (
-	MaxWraps       = 32  // wraps in one request, copies included
+	MaxWraps       = 32  // wraps in one AddWraps; a Send has message.MaxWraps for each account
 	MaxSegments    = 256 // bytes of an inline content's segment list
 	MaxAcknowledge = 256 // queue entries in one Acknowledge
 	MaxWatch       = 4096

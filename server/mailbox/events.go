@@ -3,8 +3,6 @@ package mailbox
 import (
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/reseal/reseal/api/refusal"
@@ -18,58 +16,6 @@ import (
 	"github.com/reseal/reseal/store"
 )
 
-// streams are the open event streams of this node, by session.
-type streams struct {
-	mu   sync.Mutex
-	open map[[32]byte]*stream
-}
-
-// stream is one open event stream. Hints come in through news, which never
-// blocks: when it overflows, lost tells the client to read its days again.
-type stream struct {
-	caller caller.Caller
-	news   chan news
-	lost   atomic.Bool // not under mu: hints come while the bus is locked
-	mu     sync.Mutex
-	watch  map[identity.AccountID]func()
-}
-
-// news is a hint that concerns a stream.
-type news struct {
-	entry   []byte              // a queue entry's name
-	account *identity.AccountID // a list or certificate changed
-	session bool
-	book    bool
-}
-
-func (st *stream) hint(n news) {
-	select {
-	case st.news <- n:
-	default:
-		st.lost.Store(true)
-	}
-}
-
-// Online tells which of an account's devices have an open stream on this node.
-func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	var ids []identity.DeviceID
-	for _, st := range s.streams.open {
-		if st.caller.Account == a {
-			ids = append(ids, st.caller.Device)
-		}
-	}
-	return ids
-}
-
-// Streams is how many event streams are open on this node.
-func (s *Service) Streams() int {
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	return len(s.streams.open)
-}
-
 // Events streams what concerns the caller's device. It subscribes first, then
 // reads the queue, so that nothing falls between; duplicates are the client's
 // to know by their ids.
@@ -78,7 +24,7 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	if err != nil {
 		return err
 	}
-	st := &stream{caller: c, news: make(chan news, backlog), watch: map[identity.AccountID]func(){}}
+	st := &stream{caller: c, news: make(chan news, backlog), end: make(chan struct{}), watch: map[identity.AccountID]func(){}}
 	if err := s.rewatch(st, req.Watch); err != nil {
 		return err
 	}
@@ -117,29 +63,6 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	return s.follow(ctx, st, out)
 }
 
-func (s *Service) register(st *stream) {
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	if s.streams.open == nil {
-		s.streams.open = map[[32]byte]*stream{}
-	}
-	s.streams.open[st.caller.Session] = st
-}
-
-func (s *Service) close(st *stream) {
-	s.streams.mu.Lock()
-	if s.streams.open[st.caller.Session] == st {
-		delete(s.streams.open, st.caller.Session)
-	}
-	s.streams.mu.Unlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for _, cancel := range st.watch {
-		cancel()
-	}
-	st.watch = nil
-}
-
 // follow sends what comes, until the client, the session or the server ends.
 func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.MailboxServiceEventsServerStream) error {
 	tick := time.NewTicker(recheck)
@@ -151,11 +74,13 @@ func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.Ma
 			return ctx.Err()
 		case <-s.Stop:
 			return refusal.New(resealv1.Reason_REASON_DRAINING)
+		case <-st.end:
+			return refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
 		case <-tick.C:
-			n = news{session: true}
+			n = news{check: true}
 		case n = <-st.news:
 		}
-		if n.session {
+		if n.session || n.check {
 			if err := s.Sessions.Live(ctx, st.caller); err != nil {
 				return s.fail(ctx, err)
 			}
@@ -183,7 +108,7 @@ func (s *Service) sendNews(ctx context.Context, st *stream, n news, out resealv1
 	case n.book:
 		ev, err = s.bookEvent(ctx, st.caller.Account)
 	case n.session:
-		return nil
+		ev = &resealv1.EventsResponse{Event: &resealv1.EventsResponse_Sessions{Sessions: true}}
 	}
 	if err != nil {
 		return s.fail(ctx, err)
@@ -197,12 +122,20 @@ func (s *Service) sendNews(ctx context.Context, st *stream, n news, out resealv1
 // backlog sends what waits in the device's queue, oldest day first.
 func (s *Service) backlog(ctx context.Context, c caller.Caller, out resealv1connect.MailboxServiceEventsServerStream) error {
 	today := s.now().Day()
+	told := map[string]bool{} // an asker's repeats leave the same entry many times
 	for day := today - QueueDays; day <= today+1; day++ {
 		prefix := records.QueueOf(c.Device)
-		for rec, err := range store.Scan(ctx, s.Store, records.DayPartition(c.Account, day), prefix, store.PrefixEnd(prefix), true) {
+		for rec, err := range store.Scan(ctx, s.Store, records.DayPartition(c.Account, day), prefix, store.PrefixEnd(prefix), false) {
 			if err != nil {
 				return err
 			}
+			if told[string(rec.Value)] {
+				if err := s.commit(ctx, records.DayPartition(c.Account, day), new(store.Batch).DeleteOnce(rec.Key)); err != nil {
+					return err
+				}
+				continue
+			}
+			told[string(rec.Value)] = true
 			ev, err := s.deliver(ctx, c, day, rec.Key)
 			if err != nil {
 				return err
@@ -244,6 +177,13 @@ func (s *Service) fill(ctx context.Context, c caller.Caller, e records.Entry, ev
 	p := records.MessagePartition(c.Account, e.Message)
 	switch e.Kind {
 	case records.EntryMessage:
+		// An end that came meanwhile is told instead.
+		if b, err := s.get(ctx, p, records.EndKey(e.Message)); err != nil {
+			return err
+		} else if b != nil {
+			ev.Event = &resealv1.EventsResponse_End{End: b}
+			return nil
+		}
 		for _, k := range []store.Key{records.MessageKey(e.Message), records.CopyKey(e.Message)} {
 			rec, err := s.Store.Get(ctx, p, k)
 			if errors.Is(err, store.ErrAbsent) {
@@ -282,6 +222,11 @@ func (s *Service) fill(ctx context.Context, c caller.Caller, e records.Entry, ev
 		ev.Event = &resealv1.EventsResponse_Receipt{Receipt: b}
 	case records.EntryRetry:
 		return s.fillRetry(ctx, e, ev)
+	case records.EntryClosed:
+		if len(e.Extra) != 32 {
+			return records.ErrDamaged
+		}
+		ev.Event = &resealv1.EventsResponse_RetryClosed{RetryClosed: e.Extra}
 	}
 	return nil
 }
@@ -317,54 +262,4 @@ func (s *Service) bookEvent(ctx context.Context, a identity.AccountID) (*resealv
 		return nil, err
 	}
 	return &resealv1.EventsResponse{Event: &resealv1.EventsResponse_BookVersion{BookVersion: h.Version}}, nil
-}
-
-// Watch replaces the set of accounts that the caller's open stream tells of.
-func (s *Service) Watch(ctx context.Context, req *resealv1.WatchRequest) (*resealv1.WatchResponse, error) {
-	c, err := caller.Device(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.streams.mu.Lock()
-	st := s.streams.open[c.Session]
-	s.streams.mu.Unlock()
-	if st == nil {
-		return nil, refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
-	}
-	if err := s.rewatch(st, req.Watch); err != nil {
-		return nil, err
-	}
-	return &resealv1.WatchResponse{}, nil
-}
-
-func (s *Service) rewatch(st *stream, watch [][]byte) error {
-	if len(watch) > MaxWatch {
-		return refusal.Limit("watched accounts")
-	}
-	want := map[identity.AccountID]bool{}
-	for _, b := range watch {
-		if len(b) != len(identity.AccountID{}) {
-			return refusal.Malformed("watch")
-		}
-		if a := identity.AccountID(b); a != st.caller.Account {
-			want[a] = true
-		}
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.watch == nil {
-		return nil // the stream ended meanwhile
-	}
-	for a, cancel := range st.watch {
-		if !want[a] {
-			cancel()
-			delete(st.watch, a)
-		}
-	}
-	for a := range want {
-		if st.watch[a] == nil {
-			st.watch[a] = s.Bus.Subscribe(DirectoryTopic(a), func([]byte) { st.hint(news{account: &a}) })
-		}
-	}
-	return nil
 }

@@ -12,20 +12,48 @@ import (
 
 // Push puts an entry into a device's queue and wakes its event stream.
 func (s *Service) Push(ctx context.Context, a identity.AccountID, d identity.DeviceID, e records.Entry, expires identity.Time) error {
+	return s.pushAll(ctx, a, []identity.DeviceID{d}, e, expires)
+}
+
+// pushAll puts an entry into the queues of several devices of an account.
+func (s *Service) pushAll(ctx context.Context, a identity.AccountID, to []identity.DeviceID, e records.Entry, expires identity.Time) error {
 	now := s.now()
-	var random [8]byte
-	if _, err := io.ReadFull(s.Rand, random[:]); err != nil {
-		return err
-	}
-	key := records.QueueKey(d, now, random)
-	if expires < now {
+	if len(to) == 0 || expires < now {
 		return nil
 	}
-	if err := s.commit(ctx, records.DayPartition(a, now.Day()), new(store.Batch).PutOnce(key, e.Encode(), int64(expires))); err != nil {
+	b := new(store.Batch)
+	names, err := s.enqueue(b, now, to, e, expires)
+	if err != nil {
 		return err
 	}
-	s.Bus.Publish(queueTopic(a), entryName(now.Day(), key))
+	if err := s.commit(ctx, records.DayPartition(a, now.Day()), b); err != nil {
+		return err
+	}
+	s.hint(a, names)
 	return nil
+}
+
+// enqueue adds an entry for each device to a batch on today's partition.
+func (s *Service) enqueue(b *store.Batch, now identity.Time, to []identity.DeviceID, e records.Entry, expires identity.Time) (names [][]byte, err error) {
+	value := e.Encode()
+	for _, d := range to {
+		var random [8]byte
+		if _, err := io.ReadFull(s.Rand, random[:]); err != nil {
+			return nil, err
+		}
+		key := records.QueueKey(d, now, random)
+		b.PutOnce(key, value, int64(expires))
+		names = append(names, entryName(now.Day(), key))
+		s.count("queued", records.EntryName(e.Kind))
+	}
+	return names, nil
+}
+
+// hint wakes the streams of devices that have new entries; only after the commit.
+func (s *Service) hint(a identity.AccountID, names [][]byte) {
+	for _, n := range names {
+		s.Bus.Publish(queueTopic(a), n)
+	}
 }
 
 // queueTopic carries the names of an account's new queue entries; hints go out

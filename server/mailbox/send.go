@@ -23,6 +23,9 @@ type sending struct {
 	wraps  []*message.Wrap // for the recipient, then for the sender's own
 	record records.Message
 	copy   records.Message
+	// kept is the copy where the recipient blocked the sender: with all wraps,
+	// so that later looks find what an unblocked sender's would.
+	kept records.Message
 	// expires is when the records go: with the message.
 	expires int64
 }
@@ -67,15 +70,17 @@ func parseSend(req *resealv1.SendRequest) (*sending, error) {
 		return nil, refusal.Malformed("inline")
 	case len(req.Segments) > MaxSegments:
 		return nil, refusal.Limit("segments")
-	case len(req.Wraps)+len(req.Copies) > MaxWraps:
+	case len(req.Wraps) > message.MaxWraps, len(req.Copies) > message.MaxWraps:
 		return nil, refusal.Limit("wraps")
 	}
 	m := &sending{
 		h:       h,
 		record:  records.Message{Header: req.Header, Inline: req.Inline, Segments: req.Segments, Wraps: req.Wraps},
 		copy:    records.Message{Header: req.Header, Wraps: req.Copies},
+		kept:    records.Message{Header: req.Header, Wraps: slices.Concat(req.Copies, req.Wraps)},
 		expires: int64(h.Expires),
 	}
+	seen := map[identity.DeviceID]bool{}
 	for _, part := range []struct {
 		raw [][]byte
 		to  identity.AccountID
@@ -83,9 +88,10 @@ func parseSend(req *resealv1.SendRequest) (*sending, error) {
 		for _, b := range part.raw {
 			w, err := message.ParseWrap(b)
 			if err != nil || w.Context.Fits(h) != nil || w.Context.To.Account != part.to ||
-				w.Context.From.Account != h.Sender || w.Context.From.Device != h.SenderDevice {
+				w.Context.From.Account != h.Sender || w.Context.From.Device != h.SenderDevice || seen[w.Context.To.Device] {
 				return nil, refusal.Malformed("wrap")
 			}
+			seen[w.Context.To.Device] = true
 			m.wraps = append(m.wraps, w)
 		}
 	}
@@ -93,49 +99,26 @@ func parseSend(req *resealv1.SendRequest) (*sending, error) {
 }
 
 func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendRequest, m *sending) (*resealv1.SendResponse, error) {
-	id := m.h.ID
 	known, err := s.known(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	if known.end != nil {
-		return &resealv1.SendResponse{End: known.end}, nil
+		return &resealv1.SendResponse{End: known.end}, s.sweep(ctx, m.h.Sender, m.h.Recipient, m.h.ID)
 	}
-	now := s.now()
-	if !known.stored {
-		if m.h.Created.Sub(now).Abs() > MaxSkew || m.h.CheckNew(now) != nil {
+	if !known.copied {
+		switch err := m.h.CheckNew(s.now()); {
+		case errors.Is(err, message.ErrExpired):
+			return &resealv1.SendResponse{End: expired(m.h)}, nil
+		case err != nil:
 			return nil, refusal.Clock(s.Now())
 		}
-	}
-	recipient, err := roster.Read(ctx, s.Store, m.h.Recipient)
-	if err != nil {
-		return nil, err
-	}
-	sender, err := roster.Read(ctx, s.Store, c.Account)
-	if err != nil {
-		return nil, err
-	}
-	blocked, err := s.blocked(ctx, m.h.Recipient, c.Account)
-	if err != nil {
-		return nil, err
-	}
-	if !blocked && !m.h.Blob.IsZero() {
-		if len(req.BlobCapability) != 32 {
-			return nil, refusal.Malformed("blob capability")
-		}
-		if err := s.Blobs.AddReference(ctx, m.h.Blob, [32]byte(req.BlobCapability), c.Account, id, m.h.Expires); err != nil {
+		if err := s.Limiter.Allow("inbox", string(m.h.Recipient[:])); err != nil {
 			return nil, err
 		}
-	}
-	if !blocked {
-		if err := s.storeMessage(ctx, m.h.Recipient, records.MessageKey(id), m.record, m, recipient, identity.DeviceID{}); err != nil {
+		if err := s.store(ctx, c, req, m, known); err != nil {
 			return nil, err
 		}
-	}
-	if err := s.storeMessage(ctx, c.Account, records.CopyKey(id), m.copy, m, sender, c.Device); err != nil {
-		return nil, err
-	}
-	if !known.stored {
 		s.count("messages_stored", m.h.Policy.String())
 	}
 	// From here on the message is durable. Look again.
@@ -143,13 +126,80 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 	if err != nil {
 		return nil, err
 	}
-	return &resealv1.SendResponse{Stale: stale, End: end}, nil
+	if end != nil {
+		// It ended while this call was under way, which may have brought back
+		// what the end had deleted.
+		err = s.sweep(ctx, m.h.Sender, m.h.Recipient, m.h.ID)
+	}
+	return &resealv1.SendResponse{Stale: stale, End: end}, err
+}
+
+// expired is the end of a message that came too late.
+func expired(h message.Header) []byte {
+	return message.EndRecord{Sender: h.Sender, Message: h.ID, State: message.StateExpired, Time: h.Expires}.Encode()
+}
+
+// store makes the message durable: the blob's reference, the recipient's record,
+// then the sender's copy, which says that the rest is there.
+func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.SendRequest, m *sending, known known) error {
+	recipient, err := roster.Read(ctx, s.Store, m.h.Recipient)
+	if err != nil {
+		return err
+	}
+	sender, err := roster.Read(ctx, s.Store, c.Account)
+	if err != nil {
+		return err
+	}
+	blocked, err := s.blocked(ctx, m.h.Recipient, c.Account)
+	if err != nil {
+		return err
+	}
+	if !m.h.Blob.IsZero() {
+		if len(req.BlobCapability) != 32 {
+			return refusal.Malformed("blob capability")
+		}
+		// Also for a blocked sender, who would else learn it from the answer
+		// for a blob that is not there.
+		if err := s.Blobs.AddReference(ctx, m.h.Blob, [32]byte(req.BlobCapability), c.Account, m.h.ID, m.h.Expires); err != nil {
+			return err
+		}
+	}
+	self := m.h.Sender == m.h.Recipient
+	but := identity.DeviceID{}
+	if self {
+		but = c.Device
+	}
+	cp := m.copy
+	switch {
+	case blocked:
+		cp = m.kept
+	case !known.stored:
+		if err := s.storeMessage(ctx, m.h.Recipient, records.MessageKey(m.h.ID), m.record, m, devices(recipient, but)); err != nil {
+			return err
+		}
+	}
+	var holders []identity.DeviceID
+	if !self {
+		holders = devices(sender, c.Device)
+	}
+	return s.storeMessage(ctx, c.Account, records.CopyKey(m.h.ID), cp, m, holders)
+}
+
+// devices are an account's devices but one.
+func devices(r *roster.Roster, but identity.DeviceID) (ids []identity.DeviceID) {
+	for _, d := range r.List.List.Devices {
+		if d.ID != but {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }
 
 // known is what the store has of a message already.
 type known struct {
-	stored bool
-	end    []byte
+	stored bool   // the recipient's record
+	copied bool   // the sender's copy: all is there
+	end    []byte // it is over
 }
 
 func (s *Service) known(ctx context.Context, m *sending) (k known, err error) {
@@ -157,23 +207,19 @@ func (s *Service) known(ctx context.Context, m *sending) (k known, err error) {
 	if k.end, err = s.get(ctx, p, records.EndKey(m.h.ID)); err != nil || k.end != nil {
 		return k, err
 	}
-	// The sender's copy is written whether or not the recipient blocked.
 	b, err := s.get(ctx, records.MessagePartition(m.h.Sender, m.h.ID), records.CopyKey(m.h.ID))
-	if err != nil || b == nil {
+	if err != nil {
 		return k, err
-	}
-	if !bytes.Equal(b, m.copy.Encode()) {
-		return k, refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
 	r, err := s.get(ctx, p, records.MessageKey(m.h.ID))
 	if err != nil {
 		return k, err
 	}
-	if r != nil && !bytes.Equal(r, m.record.Encode()) {
+	if (b != nil && !bytes.Equal(b, m.copy.Encode()) && !bytes.Equal(b, m.kept.Encode())) ||
+		(r != nil && !bytes.Equal(r, m.record.Encode())) {
 		return k, refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
-	k.stored = true
-	return k, nil
+	return known{stored: r != nil, copied: b != nil}, nil
 }
 
 // get returns a value, nil where there is none (or it is gone).
@@ -193,21 +239,28 @@ func (s *Service) blocked(ctx context.Context, by, whom identity.AccountID) (boo
 	return records.ParseBlock(b)
 }
 
-// storeMessage writes the message row and a queue entry for every device, in
-// one batch where the queue lies in the same day, then tells the bus.
-func (s *Service) storeMessage(ctx context.Context, a identity.AccountID, key store.Key, v records.Message, m *sending, r *roster.Roster, but identity.DeviceID) error {
-	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), new(store.Batch).PutOnce(key, v.Encode(), m.expires)); err != nil {
+// storeMessage writes a message row and the queue entries for it, in one batch
+// where the queue lies in the same day, then tells the bus.
+func (s *Service) storeMessage(ctx context.Context, a identity.AccountID, key store.Key, v records.Message, m *sending, to []identity.DeviceID) error {
+	now := s.now()
+	row := new(store.Batch).PutOnce(key, v.Encode(), m.expires)
+	entries := row
+	if now.Day() != m.h.ID.Day() {
+		entries = new(store.Batch)
+	}
+	names, err := s.enqueue(entries, now, to, records.Entry{Kind: records.EntryMessage, Message: m.h.ID}, m.h.Expires)
+	if err != nil {
 		return err
 	}
-	entry := records.Entry{Kind: records.EntryMessage, Message: m.h.ID}
-	for _, d := range r.List.List.Devices {
-		if d.ID == but {
-			continue
-		}
-		if err := s.Push(ctx, a, d.ID, entry, m.h.Expires); err != nil {
+	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), row); err != nil {
+		return err
+	}
+	if entries != row && len(names) > 0 {
+		if err := s.commit(ctx, records.DayPartition(a, now.Day()), entries); err != nil {
 			return err
 		}
 	}
+	s.hint(a, names)
 	return nil
 }
 
@@ -219,7 +272,10 @@ func (s *Service) look(ctx context.Context, h message.Header, wraps []*message.W
 		return nil, nil, err
 	}
 	wraps = append(slices.Clone(wraps), later...)
-	for _, a := range []identity.AccountID{h.Recipient, h.Sender} {
+	for i, a := range []identity.AccountID{h.Recipient, h.Sender} {
+		if i > 0 && a == h.Recipient {
+			break // to oneself
+		}
 		r, err := roster.Read(ctx, s.Store, a)
 		if err != nil {
 			return nil, nil, err

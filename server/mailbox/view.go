@@ -117,8 +117,13 @@ func (s *Service) PostReceipt(ctx context.Context, req *resealv1.PostReceiptRequ
 	if err != nil || len(req.Sender) != 16 || len(req.Recipient) != 16 {
 		return nil, refusal.Malformed("receipt")
 	}
-	if rc.Account != c.Account || rc.Device != c.Device || string(rc.Message[:]) != string(req.MessageId) {
+	if rc.Account != c.Account || rc.Device != c.Device || string(rc.Message[:]) != string(req.MessageId) ||
+		!party(c.Account, req.Sender, req.Recipient) {
 		return nil, refusal.Malformed("receipt")
+	}
+	// It may be old, from before an outage, but nothing happens in the future.
+	if rc.Time.Sub(s.now()) > MaxSkew {
+		return nil, refusal.Clock(s.Now())
 	}
 	resp, err := s.postReceipt(ctx, req, rc)
 	if err != nil {
@@ -153,7 +158,7 @@ func (s *Service) postReceipt(ctx context.Context, req *resealv1.PostReceiptRequ
 // spread stores a receipt in both accounts' partitions and tells their devices.
 func (s *Service) spread(ctx context.Context, h message.Header, rc message.Receipt, raw []byte) error {
 	key := records.ReceiptKey(rc.Message, rc.Device, rc.What)
-	for _, a := range []identity.AccountID{h.Sender, h.Recipient} {
+	for _, a := range parties(h.Sender, h.Recipient) {
 		p := records.MessagePartition(a, rc.Message)
 		if b, err := s.get(ctx, p, key); err != nil {
 			return err
@@ -180,15 +185,20 @@ func (s *Service) tell(ctx context.Context, a identity.AccountID, e records.Entr
 	if err != nil {
 		return err
 	}
-	for _, d := range r.List.List.Devices {
-		if d.ID == but {
-			continue
-		}
-		if err := s.Push(ctx, a, d.ID, e, expires); err != nil {
-			return err
-		}
+	return s.pushAll(ctx, a, devices(r, but), e, expires)
+}
+
+// parties are a message's accounts: two, or one to itself.
+func parties(sender, recipient identity.AccountID) []identity.AccountID {
+	if sender == recipient {
+		return []identity.AccountID{sender}
 	}
-	return nil
+	return []identity.AccountID{recipient, sender}
+}
+
+// party tells whether an account is one of a message's two.
+func party(a identity.AccountID, sender, recipient []byte) bool {
+	return string(a[:]) == string(sender) || string(a[:]) == string(recipient)
 }
 
 // end decides that a message is over: whoever writes the end record first. A
@@ -253,7 +263,7 @@ func (s *Service) afterEnd(ctx context.Context, sender, recipient identity.Accou
 	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
-	for _, a := range []identity.AccountID{recipient, sender} {
+	for _, a := range parties(sender, recipient) {
 		if err := s.tell(ctx, a, records.Entry{Kind: records.EntryEnd, Message: id}, rc.Device, expires); err != nil {
 			return err
 		}

@@ -23,6 +23,9 @@ func (s *Service) AddWraps(ctx context.Context, req *resealv1.AddWrapsRequest) (
 	if len(req.MessageId) != len(message.ID{}) || len(req.Sender) != 16 || len(req.Recipient) != 16 {
 		return nil, refusal.Malformed("message")
 	}
+	if !party(c.Account, req.Sender, req.Recipient) {
+		return nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
+	}
 	if len(req.Wraps) == 0 || len(req.Wraps) > MaxWraps {
 		return nil, refusal.Limit("wraps")
 	}
@@ -42,9 +45,6 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 	if end != nil {
 		return &resealv1.AddWrapsResponse{End: end}, nil
 	}
-	if c.Account != h.Sender && c.Account != h.Recipient {
-		return nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
-	}
 	rosters := map[identity.AccountID]*roster.Roster{}
 	for _, b := range req.Wraps {
 		w, err := message.ParseWrap(b)
@@ -54,11 +54,7 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 		if err := s.addWrap(ctx, h, w, b, rosters); err != nil {
 			return nil, err
 		}
-		kind := "retry"
-		if c.Account == h.Sender && c.Device == h.SenderDevice {
-			kind = "sender"
-		}
-		s.count("wraps_added", kind)
+		s.countWrap(c, h)
 	}
 	stale, end, err := s.look(ctx, h, stored)
 	if err != nil {
@@ -67,7 +63,23 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 	if c.Account != h.Sender || c.Device != h.SenderDevice {
 		stale = nil // only the sending device wraps for all
 	}
-	return &resealv1.AddWrapsResponse{Stale: stale, End: end}, nil
+	if end != nil { // it ended meanwhile: nothing may stay behind
+		err = s.sweep(ctx, sender, recipient, id)
+	}
+	return &resealv1.AddWrapsResponse{Stale: stale, End: end}, err
+}
+
+func (s *Service) countWrap(c caller.Caller, h message.Header) {
+	switch {
+	case c.Account == h.Sender && c.Device == h.SenderDevice:
+		s.count("wraps_added", "sender")
+	case c.Account == h.Recipient:
+		s.count("wraps_added", "retry")
+		s.count("retry_answered", "own")
+	default:
+		s.count("wraps_added", "retry")
+		s.count("retry_answered", "sender_other")
+	}
 }
 
 // addWrap stores one wrap and tells its device. Wraps for devices that have
@@ -85,11 +97,17 @@ func (s *Service) addWrap(ctx context.Context, h message.Header, w *message.Wrap
 	if _, ok := r.List.Find(to.Device); !ok {
 		return nil
 	}
-	// A blocked sender gets the same answers, and nothing arrives.
-	if blocked, err := s.blocked(ctx, to.Account, w.Context.From.Account); err != nil || blocked {
+	// A blocked sender gets the same answers, now and at the next look, and
+	// nothing arrives: its wraps lie where no device of the recipient reads.
+	blocked, err := s.blocked(ctx, to.Account, w.Context.From.Account)
+	if err != nil {
 		return err
 	}
-	p, k := records.MessagePartition(to.Account, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
+	at := to.Account
+	if blocked {
+		at = w.Context.From.Account
+	}
+	p, k := records.MessagePartition(at, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
 	if b, err := s.get(ctx, p, k); err != nil {
 		return err
 	} else if b == nil {
@@ -99,6 +117,9 @@ func (s *Service) addWrap(ctx context.Context, h message.Header, w *message.Wrap
 		if err := s.commit(ctx, p, new(store.Batch).PutOnce(k, raw, int64(h.Expires))); err != nil {
 			return err
 		}
+	}
+	if blocked {
+		return nil
 	}
 	return s.Push(ctx, to.Account, to.Device, records.Entry{Kind: records.EntryWraps, Message: h.ID}, h.Expires)
 }

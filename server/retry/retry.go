@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/reseal/reseal/api/refusal"
@@ -103,11 +104,41 @@ func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed in
 		}
 	}
 	now := identity.TimeOf(s.Now())
+	blocked, err := s.blocked(ctx, r.Request.To, c.Account)
+	if err != nil {
+		return 0, err
+	}
 	day, repeat, err := s.put(ctx, c.Account, r, b, now)
 	if err != nil {
 		return 0, err
 	}
-	return s.hand(ctx, c, r, addressed.List, day, repeat, now)
+	here, away := s.holders(c, r.Request.To, addressed.List)
+	if blocked { // the same answer, and nothing arrives
+		return len(here), nil
+	}
+	parts := retry.Deal(ids, here, repeat)
+	for _, d := range away {
+		parts = append(parts, retry.Part{Holder: d})
+	}
+	for _, part := range parts {
+		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, day, r.ID(), part.Messages)}
+		if err := s.Queue.Push(ctx, r.Request.To, part.Holder, entry, now.Add(requestLife)); err != nil {
+			return 0, err
+		}
+	}
+	return len(here), nil
+}
+
+// blocked tells whether the addressed account wants nothing of the requester.
+func (s *Service) blocked(ctx context.Context, by, whom identity.AccountID) (bool, error) {
+	rec, err := s.Store.Get(ctx, records.AccountPartition(by), records.BlockKey(whom))
+	if errors.Is(err, store.ErrAbsent) || (err == nil && rec.Gone()) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return records.ParseBlock(rec.Value)
 }
 
 // requestLife is how long a request lies in holders' queues: a day after its
@@ -158,35 +189,21 @@ func (s *Service) wanted(ctx context.Context, a identity.AccountID, r retry.Requ
 	return ids, nil
 }
 
-// hand gives the request to the addressed account's devices: those online at
-// once, dealt out among them where it is large and new, the others through
-// their queues.
-func (s *Service) hand(ctx context.Context, c caller.Caller, r *retry.SignedRequest, to *identity.SignedList, day uint32, repeat bool, now identity.Time) (int, error) {
-	online := map[identity.DeviceID]bool{}
-	for _, d := range s.Queue.Online(r.Request.To) {
-		online[d] = true
-	}
-	var here, away []identity.DeviceID
-	for _, d := range to.List.Devices {
+// holders are the devices of the addressed account: those with an open stream,
+// who are asked at once and among whom a large first asking is dealt out, and
+// the others, who find it in their queues.
+func (s *Service) holders(c caller.Caller, to identity.AccountID, l *identity.SignedList) (here, away []identity.DeviceID) {
+	online := s.Queue.Online(to)
+	for _, d := range l.List.Devices {
 		switch {
-		case r.Request.To == c.Account && d.ID == c.Device:
-		case online[d.ID]:
+		case to == c.Account && d.ID == c.Device:
+		case slices.Contains(online, d.ID):
 			here = append(here, d.ID)
 		default:
 			away = append(away, d.ID)
 		}
 	}
-	parts := retry.Deal(r.Request.Messages, here, repeat)
-	for _, d := range away {
-		parts = append(parts, retry.Part{Holder: d})
-	}
-	for _, part := range parts {
-		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, day, r.ID(), part.Messages)}
-		if err := s.Queue.Push(ctx, r.Request.To, part.Holder, entry, now.Add(requestLife)); err != nil {
-			return 0, err
-		}
-	}
-	return len(here), nil
+	return here, away
 }
 
 // CloseRetry withdraws requests: holders that have not taken them yet will not
@@ -223,16 +240,36 @@ func (s *Service) close(ctx context.Context, c caller.Caller, id [32]byte, now i
 			return err
 		}
 		// Only the device that asked withdraws.
-		if r, err := retry.ParseRequest(rec.Value); err != nil || r.Request.Device != c.Device {
+		r, err := retry.ParseRequest(rec.Value)
+		if err != nil || r.Request.Device != c.Device {
 			return refusal.New(resealv1.Reason_REASON_PROOF)
 		}
 		if err := s.Store.Commit(ctx, p, new(store.Batch).DeleteOnce(records.RequestKey(id))); err != nil {
 			return err
 		}
 		s.Counter.Count("retry_closed", "")
+		if err := s.tellClosed(ctx, r.Request.To, c, id, now); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// tellClosed tells the holders that are online and may be about to answer.
+func (s *Service) tellClosed(ctx context.Context, to identity.AccountID, c caller.Caller, id [32]byte, now identity.Time) error {
+	for _, d := range s.Queue.Online(to) {
+		if to == c.Account && d == c.Device {
+			continue
+		}
+		if err := s.Queue.Push(ctx, to, d, records.Entry{Kind: records.EntryClosed, Extra: id[:]}, now.Add(closedLife)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closedLife is how long a holder is told that a request is closed.
+const closedLife = 24 * time.Hour
 
 func (s *Service) fail(ctx context.Context, err error) error {
 	return faults.Refuse(ctx, s.Log, "retry", err)

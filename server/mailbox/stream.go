@@ -1,0 +1,159 @@
+package mailbox
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+)
+
+// streams are the open event streams of this node, by session.
+type streams struct {
+	mu   sync.Mutex
+	open map[[32]byte][]*stream
+}
+
+// maxStreams is how many event streams one session may have: one that is used,
+// and those of lost connections that nobody has noticed yet.
+const maxStreams = 4
+
+// stream is one open event stream. Hints come in through news, which never
+// blocks: when it overflows, lost tells the client to read its days again.
+type stream struct {
+	caller caller.Caller
+	news   chan news
+	end    chan struct{} // closed: newer streams took its place
+	lost   atomic.Bool   // not under mu: hints come while the bus is locked
+	mu     sync.Mutex
+	watch  map[identity.AccountID]func()
+}
+
+// news is a hint that concerns a stream.
+type news struct {
+	entry   []byte              // a queue entry's name
+	account *identity.AccountID // a list or certificate changed
+	session bool                // sessions changed; look whether this one lives
+	check   bool                // look whether the session lives
+	book    bool
+}
+
+func (st *stream) hint(n news) {
+	select {
+	case st.news <- n:
+	default:
+		st.lost.Store(true)
+	}
+}
+
+// Online tells which of an account's devices have an open stream on this node.
+func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	var ids []identity.DeviceID
+	for _, open := range s.streams.open {
+		if open[0].caller.Account == a {
+			ids = append(ids, open[0].caller.Device)
+		}
+	}
+	return ids
+}
+
+// Streams is how many event streams are open on this node.
+func (s *Service) Streams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	n := 0
+	for _, open := range s.streams.open {
+		n += len(open)
+	}
+	return n
+}
+
+func (s *Service) register(st *stream) {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	if s.streams.open == nil {
+		s.streams.open = map[[32]byte][]*stream{}
+	}
+	open := append(s.streams.open[st.caller.Session], st)
+	if len(open) > maxStreams {
+		close(open[0].end)
+		open = slices.Delete(open, 0, 1)
+	}
+	s.streams.open[st.caller.Session] = open
+}
+
+func (s *Service) close(st *stream) {
+	s.streams.mu.Lock()
+	open := slices.DeleteFunc(s.streams.open[st.caller.Session], func(o *stream) bool { return o == st })
+	if len(open) == 0 {
+		delete(s.streams.open, st.caller.Session)
+	} else {
+		s.streams.open[st.caller.Session] = open
+	}
+	s.streams.mu.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, cancel := range st.watch {
+		cancel()
+	}
+	st.watch = nil
+}
+
+// Watch replaces the set of accounts that the caller's open stream tells of.
+func (s *Service) Watch(ctx context.Context, req *resealv1.WatchRequest) (*resealv1.WatchResponse, error) {
+	c, err := caller.Device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.streams.mu.Lock()
+	var st *stream
+	if open := s.streams.open[c.Session]; len(open) > 0 {
+		st = open[len(open)-1]
+	}
+	s.streams.mu.Unlock()
+	if st == nil {
+		return nil, refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
+	}
+	if err := s.rewatch(st, req.Watch); err != nil {
+		return nil, err
+	}
+	return &resealv1.WatchResponse{}, nil
+}
+
+func (s *Service) rewatch(st *stream, watch [][]byte) error {
+	if len(watch) > MaxWatch {
+		return refusal.Limit("watched accounts")
+	}
+	want := map[identity.AccountID]bool{}
+	for _, b := range watch {
+		if len(b) != len(identity.AccountID{}) {
+			return refusal.Malformed("watch")
+		}
+		if a := identity.AccountID(b); a != st.caller.Account {
+			want[a] = true
+		}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.watch == nil {
+		return nil // the stream ended meanwhile
+	}
+	for a, cancel := range st.watch {
+		if !want[a] {
+			cancel()
+			delete(st.watch, a)
+		}
+	}
+	for a := range want {
+		if st.watch[a] == nil {
+			st.watch[a] = s.Bus.Subscribe(DirectoryTopic(a), func([]byte) { st.hint(news{account: &a}) })
+		}
+	}
+	return nil
+}
