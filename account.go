@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -54,6 +55,8 @@ type Account struct {
 	events  broadcaster
 	synced  latch
 	watched int
+	// leaving: the end of the session is of our own making (LogOut).
+	leaving atomic.Bool
 }
 
 // start opens the engine of a section and lets it run.
@@ -358,7 +361,7 @@ func (a *Account) stop() {
 // sessionEnded: the session was ended at the server. The keys are wiped, the
 // session record goes; the next login finds the section.
 func (a *Account) sessionEnded() {
-	if !a.synced.end() {
+	if a.leaving.Load() || !a.synced.end() {
 		return
 	}
 	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now()})

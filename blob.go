@@ -157,7 +157,7 @@ func (a *Account) download(ctx context.Context, f *os.File, path string, o clien
 	if err := f.Truncate(int64(from)); err != nil {
 		return nil, diskError(err)
 	}
-	v := &verifier{digest: seal.Digest(o.Header.Digest)}
+	v := &verifier{digest: seal.Digest(o.Header.Digest), length: o.Header.Length}
 	_, err := a.blobs.Download(ctx, transfer.Download{
 		Blob: o.Header.Blob, Capability: capability(o.CEK), Length: o.Header.Length, Verifier: v, Dst: f, Offset: from,
 		Progress: func(done, total uint64) {
@@ -187,6 +187,7 @@ func (a *Account) download(ctx context.Context, f *os.File, path string, o clien
 // verified as a whole before anything of it is used.
 type verifier struct {
 	digest seal.Digest
+	length uint64
 	list   []byte
 	segs   *seal.Segments
 }
@@ -195,6 +196,9 @@ func (v *verifier) List(list []byte) error {
 	segs, err := seal.ParseSegments(list, v.digest)
 	if err != nil {
 		return err
+	}
+	if segs.Length() != v.length {
+		return ErrAltered
 	}
 	v.list, v.segs = append([]byte(nil), list...), segs
 	return nil

@@ -37,10 +37,18 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 			_ = a.Settle(wait)
 		}
 	}
+	a.leaving.Store(true)
 	if o.Remove {
 		if err := a.RemoveDevice(ctx, a.device, o.Password); err != nil {
+			a.leaving.Store(false)
+			if a.remote.link.State().Kind == link.SessionEnded {
+				a.sessionEnded() // it did happen, although the answer was lost
+			}
 			return 0, err
 		}
+	}
+	if !a.synced.end() {
+		return 0, ErrSessionEnded // it had ended before, and the account is closed
 	}
 	unsecured = a.Unsecured()
 	if !o.Remove && a.Connected() {
@@ -60,7 +68,6 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 
 // halt ends everything that runs for the account, before its section is sealed.
 func (a *Account) halt() {
-	a.synced.end()
 	a.cancel(ErrClosed)
 	_ = a.remote.link.Close()
 	a.wg.Wait()

@@ -88,7 +88,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 func (a *Account) ciphertext(ctx context.Context, o client.Opening, report func(string, uint64, uint64)) (src io.Reader, segs *seal.Segments, file string, done func(), err error) {
 	if o.Header.Blob.IsZero() {
 		segs, err := seal.ParseSegments(o.Segments, seal.Digest(o.Header.Digest))
-		if err != nil || segs.Verify(bytes.NewReader(o.Inline)) != nil {
+		if err != nil || segs.Length() != o.Header.Length || segs.Verify(bytes.NewReader(o.Inline)) != nil {
 			return nil, nil, "", nil, ErrAltered
 		}
 		return bytes.NewReader(o.Inline), segs, "", func() {}, nil
