@@ -214,7 +214,7 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 	}
 	out := &state.Out{
 		Header: h.Encode(), ClientId: q.ClientId, Content: q.Content, R: r[:], Cek: c.Cek, State: outQueued,
-		Handle: s.handleOf(to),
+		Handle: s.handleOf(to), Tries: q.Tries,
 	}
 	req := &resealv1.SendRequest{Header: out.Header, ClientId: q.ClientId, Inline: c.Inline, Segments: c.Segments}
 	if c.File != "" {
@@ -437,22 +437,41 @@ func (s *step) sendRefused(id message.ID, why *Refusal) {
 		s.tx.err = fmt.Errorf("%w: out", ErrState)
 		return
 	}
-	if why.Reason == resealv1.Reason_REASON_CLOCK && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour {
+	switch {
+	case why.Reason == resealv1.Reason_REASON_CLOCK && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour:
 		// It was built long ago and never arrived: build it anew. The server
 		// looks for a stored message first, so this is no second one.
-		s.tx.save(prefixQueue+hex.EncodeToString(out.ClientId), &state.Queued{
-			Content: out.Content, To: h.Recipient[:], ClientId: out.ClientId, Policy: uint32(h.Policy),
-			LifeMs: uint64(h.Expires.Sub(h.Created).Milliseconds()), QueuedAt: uint64(s.now),
-		})
-		s.tx.put(usesName(out.Content, hex.EncodeToString(out.ClientId)), present)
-		s.tx.delete(usesName(out.Content, id.String()))
-		s.tx.delete(outName(id))
-		s.advance()
+		s.requeue(id, out, h)
 		return
+	case why.Reason == resealv1.Reason_REASON_UNKNOWN_BLOB && out.Tries < maxBlobTries:
+		// Another recipient's view was the end of the blob before this message
+		// referred to it: upload it again.
+		if c := s.content(out.Content); c != nil && c.File != "" {
+			c.Uploaded = false
+			s.tx.save(contentName(seal.ContentID(c.Id)), c)
+			s.requeue(id, out, h)
+			s.upload(c)
+			return
+		}
 	}
 	out.State, out.Request, out.Refused = outRefused, nil, refusalError(why).Error()
 	s.endOut(id, out)
 	s.show(NotSent{message.ClientID(out.ClientId), h.Recipient, refusalError(why)})
+}
+
+// maxBlobTries bounds how often a message's blob is uploaded again.
+const maxBlobTries = 8
+
+// requeue builds a message anew that the server surely does not have.
+func (s *step) requeue(id message.ID, out *state.Out, h message.Header) {
+	s.tx.save(prefixQueue+hex.EncodeToString(out.ClientId), &state.Queued{
+		Content: out.Content, To: h.Recipient[:], ClientId: out.ClientId, Policy: uint32(h.Policy),
+		LifeMs: uint64(h.Expires.Sub(h.Created).Milliseconds()), QueuedAt: uint64(s.now), Tries: out.Tries + 1,
+	})
+	s.tx.put(usesName(out.Content, hex.EncodeToString(out.ClientId)), present)
+	s.tx.delete(usesName(out.Content, id.String()))
+	s.tx.delete(outName(id))
+	s.advance()
 }
 
 // endOut deletes every copy of the keys of a message of ours.

@@ -591,13 +591,15 @@ func (x *Content) GetUsed() bool {
 // Queued is a message that waits for its upload, an epoch or a decision. Name
 // "queue/<client id>".
 type Queued struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Content       []byte                 `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
-	To            []byte                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	ClientId      []byte                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	Policy        uint32                 `protobuf:"varint,4,opt,name=policy,proto3" json:"policy,omitempty"`
-	LifeMs        uint64                 `protobuf:"varint,5,opt,name=life_ms,json=lifeMs,proto3" json:"life_ms,omitempty"`
-	QueuedAt      uint64                 `protobuf:"varint,6,opt,name=queued_at,json=queuedAt,proto3" json:"queued_at,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Content  []byte                 `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	To       []byte                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	ClientId []byte                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	Policy   uint32                 `protobuf:"varint,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	LifeMs   uint64                 `protobuf:"varint,5,opt,name=life_ms,json=lifeMs,proto3" json:"life_ms,omitempty"`
+	QueuedAt uint64                 `protobuf:"varint,6,opt,name=queued_at,json=queuedAt,proto3" json:"queued_at,omitempty"`
+	// How often it was built before and refused.
+	Tries         uint32 `protobuf:"varint,7,opt,name=tries,proto3" json:"tries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +672,13 @@ func (x *Queued) GetLifeMs() uint64 {
 func (x *Queued) GetQueuedAt() uint64 {
 	if x != nil {
 		return x.QueuedAt
+	}
+	return 0
+}
+
+func (x *Queued) GetTries() uint32 {
+	if x != nil {
+		return x.Tries
 	}
 	return 0
 }
@@ -824,6 +833,7 @@ type Out struct {
 	Refused       string `protobuf:"bytes,12,opt,name=refused,proto3" json:"refused,omitempty"`
 	StoredAt      uint64 `protobuf:"varint,13,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
 	Handle        string `protobuf:"bytes,14,opt,name=handle,proto3" json:"handle,omitempty"`
+	Tries         uint32 `protobuf:"varint,15,opt,name=tries,proto3" json:"tries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -954,6 +964,13 @@ func (x *Out) GetHandle() string {
 		return x.Handle
 	}
 	return ""
+}
+
+func (x *Out) GetTries() uint32 {
+	if x != nil {
+		return x.Tries
+	}
+	return 0
 }
 
 // In is a message to us. Name "in/<message id>".
@@ -1548,14 +1565,15 @@ const file_state_proto_rawDesc = "" +
 	"\x04size\x18\f \x01(\x04R\x04size\x12\x18\n" +
 	"\acaption\x18\r \x01(\tR\acaption\x12\x18\n" +
 	"\acreated\x18\x0e \x01(\x04R\acreated\x12\x12\n" +
-	"\x04used\x18\x0f \x01(\bR\x04used\"\x9d\x01\n" +
+	"\x04used\x18\x0f \x01(\bR\x04used\"\xb3\x01\n" +
 	"\x06Queued\x12\x18\n" +
 	"\acontent\x18\x01 \x01(\fR\acontent\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\fR\x02to\x12\x1b\n" +
 	"\tclient_id\x18\x03 \x01(\fR\bclientId\x12\x16\n" +
 	"\x06policy\x18\x04 \x01(\rR\x06policy\x12\x17\n" +
 	"\alife_ms\x18\x05 \x01(\x04R\x06lifeMs\x12\x1b\n" +
-	"\tqueued_at\x18\x06 \x01(\x04R\bqueuedAt\"Q\n" +
+	"\tqueued_at\x18\x06 \x01(\x04R\bqueuedAt\x12\x14\n" +
+	"\x05tries\x18\a \x01(\rR\x05tries\"Q\n" +
 	"\aWrapped\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\fR\x06device\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1564,7 +1582,7 @@ const file_state_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\fR\x06device\x12\x12\n" +
 	"\x04what\x18\x03 \x01(\rR\x04what\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x04R\x02at\"\x8d\x03\n" +
+	"\x02at\x18\x04 \x01(\x04R\x02at\"\xa3\x03\n" +
 	"\x03Out\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\fR\bclientId\x12\x18\n" +
@@ -1580,7 +1598,8 @@ const file_state_proto_rawDesc = "" +
 	"\x04copy\x18\v \x01(\bR\x04copy\x12\x18\n" +
 	"\arefused\x18\f \x01(\tR\arefused\x12\x1b\n" +
 	"\tstored_at\x18\r \x01(\x04R\bstoredAt\x12\x16\n" +
-	"\x06handle\x18\x0e \x01(\tR\x06handle\"\xb7\x04\n" +
+	"\x06handle\x18\x0e \x01(\tR\x06handle\x12\x14\n" +
+	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xb7\x04\n" +
 	"\x02In\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12\x10\n" +
