@@ -50,11 +50,10 @@ type Account struct {
 	// comes out again is not started twice.
 	flightMu sync.Mutex
 	flight   map[string]bool
-	idle     *sync.Cond
 
 	events  broadcaster
 	synced  latch
-	watched int
+	watched atomic.Int64 // how many accounts the server was told to watch; -1 for none
 	// leaving: the end of the session is of our own making (LogOut).
 	leaving atomic.Bool
 }
@@ -73,9 +72,9 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{}, watched: -1,
+		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{},
 	}
-	a.idle = sync.NewCond(&a.flightMu)
+	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	if err := a.dropOrphans(); err != nil {
@@ -244,9 +243,6 @@ func (a *Account) begin(key string, f func()) {
 		f()
 		a.flightMu.Lock()
 		delete(a.flight, key)
-		if len(a.flight) == 0 {
-			a.idle.Broadcast()
-		}
 		a.flightMu.Unlock()
 	})
 }

@@ -79,7 +79,7 @@ func (a *Account) stream(ctx context.Context) error {
 		return err
 	}
 	defer events.Close()
-	a.watched = len(watched)
+	a.watched.Store(int64(len(watched)))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -186,7 +186,7 @@ func (a *Account) rewatch() {
 	a.mu.Lock()
 	ids := a.engine.Watched()
 	a.mu.Unlock()
-	if len(ids) == a.watched {
+	if int64(len(ids)) == a.watched.Load() {
 		return
 	}
 	req := new(resealv1.WatchRequest)
@@ -196,7 +196,7 @@ func (a *Account) rewatch() {
 	ctx, cancel := context.WithTimeout(link.FailFast(a.ctx), callTimeout)
 	defer cancel()
 	if _, err := a.remote.mailbox.Watch(ctx, req); err == nil {
-		a.watched = len(ids)
+		a.watched.Store(int64(len(ids)))
 	}
 }
 
