@@ -224,7 +224,11 @@ func (s *Service) setBlocked(ctx context.Context, id, whom identity.AccountID, b
 	case err != nil:
 		return err
 	default:
-		b.Replace(k, rec.Rev, records.EncodeBlock(blocked), token, 0)
+		var until int64 // a block stays; that there is none need not
+		if !blocked {
+			until = int64(s.now().Add(time.Hour))
+		}
+		b.Replace(k, rec.Rev, records.EncodeBlock(blocked), token, until)
 	}
 	return s.commit(ctx, id, b, token)
 }

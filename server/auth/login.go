@@ -78,13 +78,7 @@ func (s *Service) FinishLogin(ctx context.Context, req *resealv1.FinishLoginRequ
 		s.Counter.Count("logins", "failed")
 		return nil, refusal.New(resealv1.Reason_REASON_LOGIN_FAILED)
 	}
-	var resp *resealv1.FinishLoginResponse
-	for range 4 { // another device's change may come between
-		resp, err = s.finishLogin(ctx, st, [32]byte(req.SessionHash))
-		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
-			break
-		}
-	}
+	resp, err := s.finishLogin(ctx, st, [32]byte(req.SessionHash))
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -106,8 +100,9 @@ func (s *Service) finishLogin(ctx context.Context, st opaque.LoginState, hash [3
 		return nil, err
 	}
 	token := store.Token(st.ID[:16])
-	b := new(store.Batch).RevIs(records.Pw, a.rev).
-		Create(records.SessionKey(hash), session.Encode(), token, int64(s.now().Add(UnboundLife)))
+	// No condition on pw: if the password changes now, the session is dead by
+	// its credential number, and another device's change must not fail a login.
+	b := new(store.Batch).Create(records.SessionKey(hash), session.Encode(), token, int64(s.now().Add(UnboundLife)))
 	if err := s.commit(ctx, st.Account, b, token); err != nil {
 		return nil, err
 	}

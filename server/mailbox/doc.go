@@ -42,7 +42,7 @@ import (
 // Limits of one call.
 const (
 	MaxWraps       = 32  // wraps in one AddWraps; a Send has message.MaxWraps for each account
-	MaxSegments    = 256 // bytes of an inline content's segment list
+	MaxSegments    = message.MaxInlineSegments
 	MaxAcknowledge = 256 // queue entries in one Acknowledge
 	MaxWatch       = 4096
 	// PageBytes is about how much one answer of ReadDay holds.
