@@ -56,6 +56,8 @@ func (a *account) batch(token store.Token) *store.Batch {
 // same request is a conflict.
 func (s *Service) commit(ctx context.Context, id identity.AccountID, b *store.Batch, token store.Token) error {
 	p := records.AccountPartition(id)
+	// Also where the outcome is unknown: it may have happened.
+	defer s.cache.drop(id)
 	err := s.Store.Commit(ctx, p, b)
 	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
 		err = s.Store.Commit(ctx, p, b)

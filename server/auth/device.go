@@ -61,7 +61,8 @@ func (s *Service) addDevice(ctx context.Context, c caller.Caller, req *resealv1.
 	if session.Device == device {
 		if again, err := s.wasList(ctx, c.Account, req.List); err != nil {
 			return nil, err
-		} else if again { // a repeat
+		} else if again { // a repeat; the first try may not have told
+			s.listChanged(c.Account)
 			return &resealv1.AddDeviceResponse{Revision: a.rev, SessionShare: session.Share[:]}, nil
 		}
 	}
@@ -215,7 +216,8 @@ func (s *Service) bind(ctx context.Context, c caller.Caller, req *resealv1.BindS
 	if err != nil {
 		return share, err
 	}
-	if session.Device == device {
+	if session.Device == device { // a repeat
+		s.changed(c.Account)
 		return session.Share, nil
 	}
 	if !session.Device.IsZero() {
@@ -265,8 +267,11 @@ func (s *Service) removeDevice(ctx context.Context, c caller.Caller, req *reseal
 	if err != nil {
 		return err
 	}
-	if again, err := s.wasList(ctx, c.Account, req.List); err != nil || again {
-		return err // a repeat
+	if again, err := s.wasList(ctx, c.Account, req.List); err != nil {
+		return err
+	} else if again { // a repeat; the first try may not have told
+		s.listChanged(c.Account)
+		return nil
 	}
 	if a.rev != req.Revision {
 		return refusal.New(resealv1.Reason_REASON_CONFLICT)
