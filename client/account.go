@@ -27,25 +27,43 @@ var (
 
 // learn takes what the server tells of accounts. Each is checked on its own;
 // one that does not verify never stops the others.
-func (s *step) learn(all []*resealv1.AccountKeys) error {
+func (s *step) learn(all []*resealv1.AccountKeys, of told) {
 	for _, k := range all {
-		if err := s.learnOne(k); err != nil && !errors.Is(err, errIgnored) {
-			s.count.BadKeys++
-		}
+		s.learned(s.learnOne(k, of))
 	}
-	return nil
 }
+
+func (s *step) learned(err error) {
+	switch {
+	case err == nil || errors.Is(err, errIgnored):
+	case errors.Is(err, identity.ErrVersion):
+		s.count.Newer++
+	default:
+		s.count.BadKeys++
+	}
+}
+
+// told is how much the server told of an account.
+type told uint8
+
+const (
+	// passing: what came along with something else. Rotations may be missing.
+	passing told = iota
+	// complete: the answer to a question that named the version known here, so
+	// every rotation since is in it.
+	complete
+)
 
 // errIgnored is an answer about somebody who is of no interest here.
 var errIgnored = errors.New("client: not asked for")
 
-func (s *step) learnOne(k *resealv1.AccountKeys) error {
+func (s *step) learnOne(k *resealv1.AccountKeys, of told) error {
 	if len(k.GetAccountId()) != len(identity.AccountID{}) {
 		return ErrKeys
 	}
 	id := identity.AccountID(k.AccountId)
 	if id == s.e.id.account {
-		return s.learnOwn(k)
+		return s.learnOwn(k, of)
 	}
 	c := s.contact(id)
 	if c == nil {
@@ -53,15 +71,17 @@ func (s *step) learnOne(k *resealv1.AccountKeys) error {
 			return errIgnored
 		}
 		var err error
-		if c, err = s.firstContact(k); err != nil {
+		if c, err = s.firstContact(k, false); err != nil {
 			return err
 		}
 	}
-	changed, err := s.follow(c, k)
+	changed, err := s.follow(c, k, of)
 	if err != nil {
 		return err
 	}
-	s.tx.delete(prefixResolve + id.String())
+	if of == complete {
+		s.tx.delete(prefixResolve + id.String())
+	}
 	if changed {
 		s.reconsider(id)
 	}
@@ -69,28 +89,42 @@ func (s *step) learnOne(k *resealv1.AccountKeys) error {
 }
 
 // firstContact pins the account as it is now: trust on first use. Safety
-// numbers are how two people check that the server did not lie here.
-func (s *step) firstContact(k *resealv1.AccountKeys) (*state.Contact, error) {
+// numbers are how two people check that the server did not lie here. addressed
+// tells that the user named the handle.
+func (s *step) firstContact(k *resealv1.AccountKeys, addressed bool) (*state.Contact, error) {
 	l, err := identity.ParseSignedList(k.List)
 	if err != nil || l.List.Account != identity.AccountID(k.AccountId) {
-		return nil, ErrKeys
+		return nil, keysError(err)
 	}
 	c := &state.Contact{
 		Account: k.AccountId, Handle: k.Handle, Key: l.List.Key[:], Next: l.List.Next[:],
 	}
-	s.setHandle(c)
+	s.setHandle(c, addressed)
 	return c, nil
 }
 
+// keysError is ErrKeys, with the cause where it is a newer version.
+func keysError(err error) error {
+	if errors.Is(err, identity.ErrVersion) {
+		return fmt.Errorf("%w: %w", ErrKeys, err)
+	}
+	return ErrKeys
+}
+
 // setHandle lets a handle name this contact. A handle that named another
-// account before marks the new one as renamed, so that the user is warned.
-func (s *step) setHandle(c *state.Contact) {
+// account before marks the new one as renamed, so that the user is warned. Of
+// a stranger the server alone says what it is called: that takes no handle
+// away from anybody.
+func (s *step) setHandle(c *state.Contact, addressed bool) {
 	if c.Handle == "" {
 		return
 	}
 	name := prefixHandle + c.Handle
 	if old, ok := s.tx.get(name); ok && string(old) != string(c.Account) {
 		c.Renamed = true
+		if !addressed {
+			return
+		}
 	}
 	s.tx.put(name, c.Account)
 }
@@ -106,37 +140,36 @@ func pinOf(c *state.Contact) identity.Pin {
 // follow checks the chain of rotations and the newest list against the pin,
 // then the certificates against the list, and stores what is newer. changed
 // tells whether anything was.
-func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys) (changed bool, err error) {
+func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys, of told) (changed bool, err error) {
 	newest, err := identity.ParseSignedList(k.List)
 	if err != nil || newest.List.Account != identity.AccountID(c.Account) {
-		return false, ErrKeys
+		return false, keysError(err)
 	}
-	pin, chain := pinOf(c), append(slices.Clone(k.Rotations), k.List)
+	pin := pinOf(c)
 	if c.ListVersion == 0 {
-		pin, chain = identity.PinOf(newest), nil
-	}
-	for i, b := range chain {
-		l, err := identity.ParseSignedList(b)
-		if err != nil {
-			return false, ErrKeys
-		}
-		next, err := pin.Follow(l)
-		switch {
-		case errors.Is(err, identity.ErrOlder) && i < len(k.Rotations):
-			continue
+		pin = identity.PinOf(newest)
+	} else {
+		var at *identity.SignedList
+		switch pin, at, err = followChain(pin, k); {
 		case errors.Is(err, identity.ErrOlder):
 			// Late news, or a server that serves an old list: what is known stays.
 			s.count.OlderLists++
 			return false, nil
-		case err != nil:
-			s.alarm(c, l, err)
+		case errors.Is(err, identity.ErrKeyChanged) && of == passing:
+			// Rotations may be missing. Asked for them, the server has to show
+			// them all, or it is a reset.
+			s.wantAccount(identity.AccountID(c.Account))
+			return false, nil
+		case at != nil && err != nil:
+			s.alarm(c, at, err)
 			return true, fmt.Errorf("%w: %w", ErrKeys, err)
+		case err != nil:
+			return false, keysError(err)
 		}
-		pin = next
 	}
 	if pin.Version > c.ListVersion || len(c.List) == 0 {
 		s.listChanged(identity.AccountID(c.Account), c.List, newest, false)
-		c.Key, c.Next, c.ListVersion, c.ListHash = pin.Key[:], pin.Next[:], pin.Version, pin.Hash[:]
+		s.take(c, pin)
 		c.List = k.List
 		changed = true
 		s.dirtyBook(identity.AccountID(c.Account))
@@ -147,6 +180,39 @@ func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys) (changed bool, 
 		s.saveContact(c)
 	}
 	return changed || certs, nil
+}
+
+// followChain follows the rotations that are new and then the newest list. With
+// an error it names the list that caused it, nil for one that is no list.
+func followChain(pin identity.Pin, k *resealv1.AccountKeys) (identity.Pin, *identity.SignedList, error) {
+	from := pin
+	for i, b := range append(slices.Clone(k.Rotations), k.List) {
+		l, err := identity.ParseSignedList(b)
+		if err != nil {
+			return from, nil, err
+		}
+		next, err := pin.Follow(l)
+		if errors.Is(err, identity.ErrOlder) && i < len(k.Rotations) {
+			continue
+		}
+		if err != nil {
+			return from, l, err
+		}
+		pin = next
+	}
+	return pin, nil, nil
+}
+
+// take pins a list that was followed. A later list that follows is the way out
+// of an alarm, and a signed succession keeps the verified mark.
+func (s *step) take(c *state.Contact, pin identity.Pin) {
+	if pin.Version > c.ListVersion && c.Alarm != errTwoKeys.Error() {
+		c.Alarm, c.AlarmList = "", nil
+	}
+	if len(c.VerifiedKey) > 0 && string(c.VerifiedKey) == string(c.Key) {
+		c.VerifiedKey = pin.Key[:]
+	}
+	c.Key, c.Next, c.ListVersion, c.ListHash = pin.Key[:], pin.Next[:], pin.Version, pin.Hash[:]
 }
 
 // alarm holds everything with this account back until the user decides, and
@@ -180,16 +246,18 @@ func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) 
 			return
 		}
 		old := newest[d.ID]
-		switch {
-		case old == nil:
-		case c.Certificate.Epoch <= old.Certificate.Epoch:
-			return
-		case c.Certificate.MaxVersion < old.Certificate.MaxVersion:
-			// A device's record version never falls; a lower one is a forgery
-			// by whoever holds an old key, or a broken client.
-			s.count.BadKeys++
-			return
-		default:
+		if old != nil {
+			switch err := identity.CheckSuccessor(old, c); {
+			case errors.Is(err, identity.ErrOlder):
+				return
+			case err != nil:
+				// Two of one epoch, a record version that fell, a key used
+				// twice: whoever holds an old key, or a broken client.
+				s.count.BadKeys++
+				return
+			case c.Certificate.Epoch == old.Certificate.Epoch:
+				return
+			}
 			// Wraps that name the old one may still come.
 			s.tx.put(certName(l.List.Account, d.ID, old.Certificate.Epoch), old.Bytes())
 		}
@@ -212,9 +280,9 @@ func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) 
 
 // learnOwn follows the own account's list: only what the pinned account key
 // signed, never backwards.
-func (s *step) learnOwn(k *resealv1.AccountKeys) error {
+func (s *step) learnOwn(k *resealv1.AccountKeys, of told) error {
 	if len(k.List) > 0 {
-		if err := s.ownList(OwnList{k.List}); err != nil {
+		if err := s.ownKeys(k, of); err != nil {
 			return err
 		}
 	}
@@ -230,25 +298,39 @@ func (s *step) learnOwn(k *resealv1.AccountKeys) error {
 	return nil
 }
 
-// ownList takes a list of the own account.
+// ownList takes a list of the own account that this device published.
 func (s *step) ownList(ev OwnList) error {
+	return s.ownKeys(&resealv1.AccountKeys{List: ev.List}, complete)
+}
+
+// ownKeys follows the own account's list, as contacts do.
+func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
 	old, err := identity.ParseSignedList(s.me().List)
 	if err != nil {
 		return fmt.Errorf("%w: own list", ErrState)
 	}
-	l, err := identity.ParseSignedList(ev.List)
-	if err != nil {
-		return ErrKeys
+	l, err := identity.ParseSignedList(k.List)
+	if err != nil || l.List.Account != s.e.id.account {
+		return keysError(err)
 	}
-	if _, err := identity.PinOf(old).Follow(l); errors.Is(err, identity.ErrOlder) || l.Hash() == old.Hash() {
+	switch _, at, err := followChain(identity.PinOf(old), k); {
+	case errors.Is(err, identity.ErrOlder):
+		s.count.OlderLists++
 		return nil
-	} else if err != nil {
+	case errors.Is(err, identity.ErrKeyChanged) && of == passing:
+		s.wantAccount(s.e.id.account)
+		return nil
+	case at != nil && err != nil:
 		s.count.Alarms++
 		s.show(Alarm{s.e.id.account, err.Error()})
 		return fmt.Errorf("%w: %w", ErrKeys, err)
+	case err != nil:
+		return keysError(err)
+	case l.Hash() == old.Hash():
+		return nil
 	}
 	s.listChanged(s.e.id.account, s.me().List, l, true)
-	s.edit(func(self *state.Self) { self.List = ev.List })
+	s.edit(func(self *state.Self) { self.List = k.List })
 	if _, here := l.Find(s.e.id.device); !here {
 		s.show(Removed{})
 	}
@@ -285,21 +367,21 @@ func (s *step) addContact(ev AddContact) error {
 	}
 	id := identity.AccountID(ev.Keys.AccountId)
 	if id == s.e.id.account {
-		return s.learnOwn(ev.Keys)
+		return s.learnOwn(ev.Keys, complete)
 	}
 	c := s.contact(id)
 	if c == nil {
 		var err error
-		if c, err = s.firstContact(ev.Keys); err != nil {
+		if c, err = s.firstContact(ev.Keys, true); err != nil {
 			return err
 		}
-	} else if c.Handle != ev.Keys.Handle {
+	} else if c.Handle != ev.Keys.Handle || !c.Accepted {
 		c.Handle = ev.Keys.Handle
-		s.setHandle(c)
+		s.setHandle(c, true)
 	}
 	accepted := c.Accepted
 	c.Accepted = true
-	changed, err := s.follow(c, ev.Keys)
+	changed, err := s.follow(c, ev.Keys, complete)
 	if err != nil && c.Alarm == "" {
 		return err
 	}
@@ -309,6 +391,9 @@ func (s *step) addContact(ev AddContact) error {
 	}
 	s.tx.delete(prefixResolve + id.String())
 	s.reconsider(id)
+	if !accepted {
+		s.acceptMessages(id)
+	}
 	return nil
 }
 
@@ -326,6 +411,8 @@ func (s *step) resolve(id identity.AccountID) {
 	known := &resealv1.KnownAccount{AccountId: id[:]}
 	if c := s.contact(id); c != nil {
 		known.ListVersion = c.ListVersion
+	} else if l, err := identity.ParseSignedList(s.me().List); err == nil && id == s.e.id.account {
+		known.ListVersion = l.List.Version
 	}
 	s.do(Call{"resolve/" + id.String(), &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{known}}})
 }

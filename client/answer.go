@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -90,8 +89,7 @@ func (s *step) refused(ev Answered) error {
 		s.tx.delete(ev.Call.Key)
 		s.tellEnd(message.ID{}, ev.Refusal.Detail.GetEnd())
 	case *resealv1.PostReceiptRequest:
-		// Nobody is there to read it any more: the message is forgotten.
-		s.tx.delete(ev.Call.Key)
+		s.postRefused(ev.Call.Key, req, ev.Refusal)
 	case *resealv1.ClaimRequest:
 		if len(req.MessageId) == len(message.ID{}) {
 			s.unclaimed(message.ID(req.MessageId), ev.Refusal)
@@ -100,12 +98,10 @@ func (s *step) refused(ev Answered) error {
 		for _, k := range req.Accounts {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 		}
-	case *resealv1.PublishEpochRequest, *resealv1.ChallengeEpochRequest:
-		var n uint64
-		if _, err := fmt.Sscanf(ev.Call.Key[strings.IndexByte(ev.Call.Key, '/')+1:], "%d", &n); err == nil &&
-			ev.Refusal.Reason == resealv1.Reason_REASON_CONFLICT {
-			s.epochRefused(n)
-		}
+	case *resealv1.PublishEpochRequest:
+		s.epochRefused(req, ev.Refusal)
+	case *resealv1.ChallengeEpochRequest:
+		// A tick asks again.
 	case *resealv1.CloseRetryRequest:
 		s.tx.delete(ev.Call.Key)
 	case *resealv1.AskRetryRequest:
@@ -125,7 +121,7 @@ func (s *step) refused(ev Answered) error {
 // resolved: the accounts that were asked for. One that the server does not
 // know stays unknown; what waits for it is shown as waiting.
 func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAccountsResponse) {
-	_ = s.learn(resp.GetAccounts())
+	s.learn(resp.GetAccounts(), complete)
 	for _, k := range req.Accounts {
 		if len(k.AccountId) == len(identity.AccountID{}) {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
@@ -203,9 +199,7 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 		s.requested(e.Retry)
 	case *resealv1.EventsResponse_RetryClosed:
 	case *resealv1.EventsResponse_Account:
-		if err := s.learnOne(e.Account); err != nil && !errors.Is(err, errIgnored) {
-			s.count.BadKeys++
-		}
+		s.learned(s.learnOne(e.Account, passing))
 	case *resealv1.EventsResponse_BookVersion:
 		if e.BookVersion > s.me().BookVersion {
 			s.getBook()
@@ -258,6 +252,9 @@ func (s *step) outstanding() error {
 	}
 	for _, name := range s.tx.names(prefixClose) {
 		s.withdraw(name[len(prefixClose):])
+	}
+	for _, name := range s.tx.names(prefixNewer) {
+		s.rereadNewer(name)
 	}
 	s.outstandingBook()
 	s.freshEpoch()

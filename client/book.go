@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/book"
@@ -51,14 +52,15 @@ func (s *step) noteBook() {
 	b := s.ownBook()
 	for id := range s.dirty {
 		if c := s.contact(id); c != nil {
-			noteContact(b, c)
+			noteContact(b, c, slices.Contains(s.chosen, id))
 		}
 	}
 	s.saveBook(b, true)
 }
 
-// noteContact brings one contact record into the book.
-func noteContact(b *book.Book, c *state.Contact) {
+// noteContact brings one contact record into the book. While devices disagree
+// about its key, only the user's choice changes that.
+func noteContact(b *book.Book, c *state.Contact, chosen bool) {
 	if c.ListVersion == 0 {
 		return
 	}
@@ -68,10 +70,12 @@ func noteContact(b *book.Book, c *state.Contact) {
 		h = ""
 	}
 	k := b.Add(h, pin)
-	if cur, err := k.Current(); err != nil || cur != pin {
-		if err := k.Follow(pin); err != nil {
-			k.Choose(pin)
-		}
+	switch cur, err := k.Current(); {
+	case chosen:
+		k.Choose(pin)
+	case errors.Is(err, book.ErrConflict), err == nil && cur == pin:
+	case err != nil || k.Follow(pin) != nil:
+		k.Choose(pin)
 	}
 	var verified identity.AccountPublic
 	copy(verified[:], c.VerifiedKey)
@@ -195,6 +199,7 @@ func (s *step) applyContact(k book.Contact) {
 	if isNew {
 		c = &state.Contact{Account: k.Account[:]}
 	}
+	wasHeld := c.Blocked || c.Alarm != ""
 	c.Blocked, c.Accepted, c.Renamed = k.Blocked, c.Accepted || k.Accepted, c.Renamed || k.Renamed
 	c.VerifiedKey = nil
 	if k.Verified != (identity.AccountPublic{}) {
@@ -216,12 +221,24 @@ func (s *step) applyContact(k book.Contact) {
 	case err != nil:
 	case isNew || string(c.Key) != string(pin.Key[:]):
 		setPin(c, pin)
+		// The user agreed to this very key, on another device.
+		if l, err := identity.ParseSignedList(c.AlarmList); err == nil && l.List.Key == pin.Key {
+			c.Alarm, c.AlarmList = "", nil
+		}
+		fallthrough
+	default:
+		if c.Alarm == errTwoKeys.Error() {
+			c.Alarm = ""
+		}
 		s.saveContact(c)
-		s.wantAccount(k.Account)
-	case pin.Version > c.ListVersion:
-		s.wantAccount(k.Account)
+		if len(c.List) == 0 || pin.Version > c.ListVersion {
+			s.wantAccount(k.Account)
+		}
 	}
 	s.saveContact(c)
+	if wasHeld && !c.Blocked && c.Alarm == "" {
+		s.reconsider(k.Account)
+	}
 }
 
 // setPin takes a pin that another device vouches for; the list that belongs to

@@ -24,7 +24,8 @@ const (
 	// unknown: the keys of the wrapping account are not known as far as the
 	// wrap names them; they are asked for, and the wrap is looked at again.
 	unknown
-	// held: the user has to decide first (alarm, or a blocked account).
+	// held: the user has to decide first (alarm, or a blocked account), or the
+	// clock says that it is over.
 	held
 )
 
@@ -91,11 +92,15 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 	if cert.Hash() != from.Cert || cert.Verify(d) != nil || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
 		return wrap.Secret{}, bad
 	}
-	// 8. No end mark. 9. Not expired.
-	if _, ended := s.tx.get(endName(h.ID)); ended || h.Expired(s.now) {
+	// 8. There is no end mark, and the message has not expired. By a wrong
+	// clock it may only seem so: then it is looked at again.
+	if _, ended := s.tx.get(endName(h.ID)); ended {
 		return wrap.Secret{}, bad
 	}
-	// 10. Decapsulate, open, digests equal. The wrap names the recipient's
+	if h.Expired(s.now) {
+		return wrap.Secret{}, held
+	}
+	// 9. Decapsulate, open, digests equal. The wrap names the recipient's
 	// device, epoch and lists in the very bytes that the key depends on.
 	r, k := s.epoch(to.Epoch)
 	if r == nil || k.Certificate.Hash() != to.Cert || to.DeviceKey != s.e.id.key.Public() {
@@ -117,6 +122,8 @@ func (s *step) forked(id identity.AccountID) {
 		s.show(Alarm{id, identity.ErrFork.Error()})
 		return
 	}
+	// A key that was agreed to meanwhile must not be taken for the way out.
+	c.AlarmList = nil
 	if c.Alarm == "" {
 		s.show(Alarm{id, identity.ErrFork.Error()})
 		c.Alarm = identity.ErrFork.Error()
@@ -141,7 +148,8 @@ func (s *step) certificate(p peer, a identity.AccountID, d identity.DeviceID, ep
 	return c
 }
 
-// readiness is what the wraps of one message come to.
+// tryWraps goes through the wraps of one message and says what they come to.
+// What can never become good is dropped; so are all once one has opened.
 func (s *step) tryWraps(h message.Header, in *state.In) (wrap.Secret, *message.WrapFrom, verdict) {
 	best, keep := bad, in.Wraps[:0:0]
 	for _, raw := range in.Wraps {

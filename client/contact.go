@@ -1,7 +1,9 @@
 package client
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
@@ -52,16 +54,44 @@ func (s *step) trust(c *state.Contact, key identity.AccountPublic) error {
 	if c.Alarm == "" {
 		return nil
 	}
-	l, err := identity.ParseSignedList(c.AlarmList)
-	if err != nil || l.List.Key != key {
-		return ErrKeyChanged
+	if c.Alarm == errTwoKeys.Error() {
+		return s.pick(c, key)
 	}
-	pin := identity.PinOf(l)
-	c.Key, c.Next, c.ListVersion, c.ListHash = pin.Key[:], pin.Next[:], pin.Version, pin.Hash[:]
-	c.List, c.Certificates = l.Bytes(), nil
+	l, err := identity.ParseSignedList(c.AlarmList)
+	if err != nil {
+		return ErrAlarm // a fork: only a later list is the way out
+	}
+	switch pin, err := pinOf(c).Agree(l, key); {
+	case errors.Is(err, identity.ErrKeyChanged):
+		return ErrKeyChanged
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrAlarm, err)
+	default:
+		setPin(c, pin)
+		c.List = l.Bytes()
+	}
 	c.Alarm, c.AlarmList = "", nil
+	s.chosen = append(s.chosen, identity.AccountID(c.Account))
 	s.saveContact(c)
-	s.resolve(identity.AccountID(c.Account))
+	s.wantAccount(identity.AccountID(c.Account))
+	return nil
+}
+
+// pick ends a conflict of the account's own devices about a contact's key.
+func (s *step) pick(c *state.Contact, key identity.AccountPublic) error {
+	k, _ := s.ownBook().Contact(identity.AccountID(c.Account))
+	i := slices.IndexFunc(k.Pins, func(p identity.Pin) bool { return p.Key == key })
+	switch {
+	case string(c.Key) == string(key[:]):
+	case i < 0:
+		return ErrKeyChanged
+	default:
+		setPin(c, k.Pins[i])
+	}
+	c.Alarm, c.AlarmList = "", nil
+	s.chosen = append(s.chosen, identity.AccountID(c.Account))
+	s.saveContact(c)
+	s.wantAccount(identity.AccountID(c.Account))
 	return nil
 }
 

@@ -44,6 +44,10 @@ type Engine struct {
 	// noCert holds certificates that the server was asked for since Connected
 	// and does not have.
 	noCert map[string]bool
+	// connectedAt is when the sync under way began, at the latest.
+	connectedAt identity.Time
+	// server is the server's time at the last step that knew it.
+	server identity.Time
 	// bookGetting tells that the book is being fetched; bookPutting is what a
 	// PutBook under way contains. Both only save calls.
 	bookGetting bool
@@ -108,6 +112,7 @@ type Output struct {
 // the batch drops the Engine and opens it again from what is stored.
 func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 	s := &step{e: e, clock: c, now: c.Wall, tx: tx{under: e.state, over: map[string]*[]byte{}}}
+	e.server = c.Server
 	err := s.handle(ev)
 	if err == nil {
 		s.noteBook()
@@ -134,6 +139,8 @@ type step struct {
 	count   Counters
 	// dirty are the contacts that the book has to follow.
 	dirty map[identity.AccountID]bool
+	// chosen are those whose key the user picked.
+	chosen []identity.AccountID
 }
 
 func (s *step) do(f Effect)   { s.effects = append(s.effects, f) }
@@ -159,7 +166,7 @@ func (s *step) edit(f func(*state.Self)) {
 func (s *step) handle(ev Event) error {
 	switch ev := ev.(type) {
 	case Connected:
-		s.e.behind, s.e.noCert = true, map[string]bool{}
+		s.e.behind, s.e.noCert, s.e.connectedAt = true, map[string]bool{}, s.now
 		return s.outstanding()
 	case Disconnected:
 		s.e.behind = true
@@ -175,7 +182,8 @@ func (s *step) handle(ev Event) error {
 	case Answered:
 		return s.answered(ev)
 	case Learned:
-		return s.learn(ev.Accounts)
+		s.learn(ev.Accounts, complete)
+		return nil
 	case AddContact:
 		return s.addContact(ev)
 	case AddContent:

@@ -2,20 +2,15 @@ package client
 
 import (
 	"fmt"
-	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
 )
 
 // MaxVersion is the highest record version that this engine reads.
 const MaxVersion = 1
-
-// keyGrace is how long an epoch's private half outlives its successor's
-// publication at least: wraps made in ignorance of the successor may be on
-// their way. It goes at the first complete sync after that.
-const keyGrace = 7 * 24 * time.Hour
 
 // NewEpoch makes an epoch's keys and certificate and the record that the
 // engine keeps of them; login flows publish the first one with the list.
@@ -85,7 +80,7 @@ func (s *step) freshEpoch() *EpochKeys {
 	if cur != nil && !identity.NeedsNewEpoch(cur.Certificate.Certificate, s.now) {
 		return cur
 	}
-	if s.e.removed(s.me()) {
+	if s.e.removed(s.me()) || !s.clockAgrees() {
 		return nil
 	}
 	var number uint64 = 1
@@ -105,6 +100,12 @@ func (s *step) freshEpoch() *EpochKeys {
 	s.tx.put(epochName(number), b)
 	s.publish(k)
 	return nil
+}
+
+// clockAgrees tells whether the server would take a time of now, as far as is
+// known.
+func (s *step) clockAgrees() bool {
+	return s.clock.Server == 0 || s.now.Sub(s.clock.Server).Abs() < identity.ClockSkew
 }
 
 // removed tells whether this device has left its account's list.
@@ -180,14 +181,27 @@ func (s *step) keepOwnCertificate(c *identity.SignedCertificate) {
 	}
 }
 
-// epochRefused: the number was taken, by a copy of this device most likely (a
-// restored backup). Nothing can be made good by repeating; the next one is
-// tried with a higher number.
-func (s *step) epochRefused(number uint64) {
-	if _, k := s.epoch(number); k == nil || k.Published {
+// epochRefused takes a definite refusal: the server does not have this
+// certificate.
+func (s *step) epochRefused(req *resealv1.PublishEpochRequest, why *Refusal) {
+	cur, k := s.current()
+	if k == nil || string(k.Certificate.Bytes()) != string(req.GetCertified().GetCertificate()) {
 		return
 	}
-	cur, _ := s.current()
+	number := k.Number
+	switch why.Reason {
+	case resealv1.Reason_REASON_CLOCK:
+		// It was made long ago and never arrived, or while the clock was
+		// wrong. Where the clocks agree by now, another one is made at the next
+		// tick.
+		s.tx.delete(epochName(number))
+		return
+	case resealv1.Reason_REASON_CONFLICT:
+		// The number was taken, by a copy of this device most likely (a
+		// restored backup): the next one is tried.
+	default:
+		return // a tick asks for a new challenge
+	}
 	s.tx.delete(epochName(number))
 	if cur == nil || number > cur.Number+16 {
 		s.count.BadKeys++
@@ -204,11 +218,20 @@ func (s *step) epochRefused(number uint64) {
 	}
 }
 
-// dropOldEpochs forgets private halves, at a complete sync.
+// dropOldEpochs forgets private halves, at a complete sync that began long
+// enough after their successor was published, and other devices' certificates
+// that no pending message names any more.
 func (s *step) dropOldEpochs() {
 	for _, name := range s.tx.names(prefixEpoch) {
 		r := load[state.Epoch](&s.tx, name)
-		if r != nil && r.SupersededAt != 0 && s.now.Sub(identity.Time(r.SupersededAt)) >= keyGrace {
+		if r != nil && r.SupersededAt != 0 && identity.MayErase(identity.Time(r.SupersededAt), s.e.connectedAt) {
+			s.tx.delete(name)
+		}
+	}
+	for _, name := range s.tx.names(prefixCert) {
+		b, _ := s.tx.get(name)
+		c, err := identity.ParseCertificate(b)
+		if err != nil || s.now.Sub(c.Certificate.NotAfter) > message.MaxLife+message.EndKept {
 			s.tx.delete(name)
 		}
 	}

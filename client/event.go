@@ -51,7 +51,8 @@ type Refusal struct {
 	Detail *resealv1.ErrorDetail
 }
 
-// Learned are accounts' keys that the server told unasked or on a look-up.
+// Learned are accounts' keys as the server answered a look-up, or a question
+// that named no newer list than the engine knows: no rotation is missing.
 type Learned struct{ Accounts []*resealv1.AccountKeys }
 
 // AddContact pins the account behind a handle at first contact, and marks it

@@ -2,8 +2,11 @@ package client
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -66,7 +69,7 @@ func inState(n uint32) (message.State, bool) {
 func (s *step) arrived(p *resealv1.Pending) {
 	h, err := message.ParseHeader(p.GetHeader())
 	if errors.Is(err, message.ErrVersion) {
-		s.count.Newer++
+		s.keepNewer(p)
 		return
 	}
 	if err != nil || h.Rewrapped() {
@@ -78,7 +81,7 @@ func (s *step) arrived(p *resealv1.Pending) {
 		s.count.BadHeaders++
 		return
 	}
-	if _, ended := s.tx.get(endName(h.ID)); ended || h.Expired(s.now) {
+	if _, ended := s.tx.get(endName(h.ID)); ended || s.surelyExpired(h) {
 		return
 	}
 	own := h.Sender == s.e.id.account && h.SenderDevice == s.e.id.device
@@ -125,10 +128,53 @@ func (s *step) moreWraps(in *state.In, wraps [][]byte) {
 		for _, k := range in.Wraps {
 			known = known || bytes.Equal(k, w)
 		}
-		if !known && len(in.Wraps) < maxKeptWraps {
-			in.Wraps = append(in.Wraps, w)
+		if known {
+			continue
+		}
+		// What came last is kept: what cannot be judged yet must not keep the
+		// good one out.
+		if in.Wraps = append(in.Wraps, w); len(in.Wraps) > maxKeptWraps {
+			in.Wraps = slices.Delete(in.Wraps, 0, 1)
 		}
 	}
+}
+
+// surelyExpired tells whether a message is over by this device's clock and, as
+// far as it is known, by the server's. Where only the own clock says so, a
+// message is kept, and hidden.
+func (s *step) surelyExpired(h message.Header) bool {
+	return h.Expired(s.now) && s.clock.Server != 0 && h.Expired(s.clock.Server)
+}
+
+// maxNewer is how many messages of a newer version are kept.
+const maxNewer = 256
+
+// newerKept is how long they are kept at most, from when they came.
+const newerKept = message.MaxLife + message.EndKept
+
+// keepNewer keeps what this program cannot read for one that can.
+func (s *step) keepNewer(p *resealv1.Pending) {
+	s.count.Newer++
+	sum := sha256.Sum256(p.Header)
+	name := prefixNewer + hex.EncodeToString(sum[:])
+	if _, ok := s.tx.get(name); ok || len(s.tx.names(prefixNewer)) >= maxNewer {
+		return
+	}
+	s.tx.save(name, p)
+	s.tx.put(expireName(s.now.Add(newerKept), name), present)
+}
+
+// rereadNewer looks whether this program is the one by now.
+func (s *step) rereadNewer(name string) {
+	p := load[resealv1.Pending](&s.tx, name)
+	if p == nil {
+		return
+	}
+	if _, err := message.ParseHeader(p.Header); errors.Is(err, message.ErrVersion) {
+		return
+	}
+	s.tx.delete(name)
+	s.arrived(p)
 }
 
 // open tries the wraps of a waiting message and stores what came of it.
@@ -138,10 +184,10 @@ func (s *step) open(h message.Header, in *state.In) {
 	case good:
 	case newer:
 		in.State = inUpdate
-		s.tx.delete(prefixWait + h.ID.String())
 		s.saveIn(h.ID, in)
 		return
 	default:
+		in.State = inWaiting
 		s.saveIn(h.ID, in)
 		return
 	}
@@ -191,35 +237,43 @@ func (s *step) keepCopy(h message.Header, cek, r []byte) {
 // reconsider looks again at everything that may have waited for an account's
 // keys.
 func (s *step) reconsider(id identity.AccountID) {
+	if err := s.reopen(func(h message.Header) bool { return h.Sender == id || h.Recipient == id }); err != nil {
+		s.tx.err = err
+		return
+	}
+	s.advance()
+}
+
+// reopen looks again at the wraps of waiting messages.
+func (s *step) reopen(which func(message.Header) bool) error {
 	for _, name := range s.tx.names(prefixWait) {
-		mid, err := message.ParseID(name[len(prefixWait):])
+		id, err := message.ParseID(name[len(prefixWait):])
 		if err != nil {
 			continue
 		}
-		in := s.in(mid)
+		in := s.in(id)
 		if in == nil || len(in.Wraps) == 0 {
 			continue
 		}
 		h, err := message.ParseHeader(in.Header)
 		if err != nil {
-			s.tx.err = fmt.Errorf("%w: in", ErrState)
-			return
+			return fmt.Errorf("%w: in", ErrState)
 		}
-		if h.Sender == id || h.Recipient == id {
+		if which(h) {
 			s.open(h, in)
 		}
 	}
-	s.advance()
+	return nil
 }
 
-// dayRead takes a page of a day's records. Ends come first: they beat any
-// message that the same page has.
+// dayRead takes a page of a day's records. Messages come first: receipts and
+// ends are checked by what their wraps hold.
 func (s *step) dayRead(ev DayRead) error {
-	for _, b := range ev.Response.GetReceipts() {
-		s.receipt(b)
-	}
 	for _, p := range ev.Response.GetMessages() {
 		s.arrived(p)
+	}
+	for _, b := range ev.Response.GetReceipts() {
+		s.receipt(b)
 	}
 	for _, b := range ev.Response.GetEnds() {
 		s.end(b)
@@ -234,6 +288,9 @@ func (s *step) synced(ev Synced) error {
 	s.edit(func(self *state.Self) { self.SyncedDay, self.SyncedAt = ev.Through, uint64(s.now) })
 	s.dropOldEpochs()
 	s.freshEpoch()
+	if err := s.reopen(func(message.Header) bool { return true }); err != nil {
+		return err
+	}
 	s.ask(true)
 	s.show(CaughtUp{})
 	return nil
@@ -242,10 +299,14 @@ func (s *step) synced(ev Synced) error {
 // SyncDays are the days that a sync has to read, first and last: from the last
 // complete sync minus 2 to tomorrow; a new device reads all 32.
 func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
+	if e.server != 0 {
+		now = e.server // the records lie where its clock has put them
+	}
 	through = now.Day() + 1
 	from = through - 32
-	if e.self.SyncedDay != 0 && e.self.SyncedDay > from+2 {
-		from = min(e.self.SyncedDay-2, through)
+	// A day in the future was noted by a clock that was wrong.
+	if synced := e.self.SyncedDay; synced > from+2 && synced <= through {
+		from = synced - 2
 	}
 	return from, through
 }

@@ -135,7 +135,10 @@ func (s *step) inMessage(in *state.In) (Message, error) {
 		Name: in.Name, Type: in.Type, Caption: in.Caption, Size: in.Size, Receipts: receipts(h.ID, in.Receipts),
 	}
 	c := s.contact(h.Sender)
-	m.Stranger = c == nil || !c.Accepted
+	m.Stranger = h.Sender != s.e.id.account && (c == nil || !c.Accepted)
+	if h.Sender == s.e.id.account {
+		m.Handle = s.me().Handle
+	}
 	if c != nil {
 		m.Handle = c.Handle
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
@@ -11,7 +12,7 @@ import (
 
 // post makes a receipt and delivers it until it is acknowledged.
 func (s *step) post(h message.Header, r message.R, what message.What) {
-	name := fmt.Sprintf("%s%v/%d", prefixPost, h.ID, what)
+	name := postName(h.ID, what)
 	if _, ok := s.tx.get(name); ok {
 		return
 	}
@@ -33,6 +34,36 @@ func (s *step) deliver(name string, p *state.Post) {
 	s.do(Call{name, &resealv1.PostReceiptRequest{
 		MessageId: rc.Message[:], Sender: p.Sender, Recipient: p.Recipient, Receipt: p.Receipt,
 	}})
+}
+
+func postName(id message.ID, what message.What) string {
+	return fmt.Sprintf("%s%v/%d", prefixPost, id, what)
+}
+
+// sendLives is how long after its creation the server may still take a send
+// that was on its way (message.Header.CheckNew).
+const sendLives = 48 * time.Hour
+
+// postRefused takes a definite refusal of a receipt. Mostly the message is
+// forgotten, and nobody is there to read it any more.
+func (s *step) postRefused(name string, req *resealv1.PostReceiptRequest, why *Refusal) {
+	rc, err := message.ParseReceipt(req.Receipt)
+	rec, ok := s.record(rc.Message)
+	if err == nil && ok && !rec.h.Expired(s.now) {
+		switch {
+		case rc.What == message.Unsent && why.Reason == resealv1.Reason_REASON_UNKNOWN_MESSAGE &&
+			rec.out != nil && rec.out.StoredAt == 0 && !rec.out.Copy && s.now.Sub(rec.h.Created) < sendLives:
+			// It was taken back before the server had it, and may be on its way
+			// still: the receipt is delivered again at each connection.
+			return
+		case rc.What == message.Viewed && why.Reason == resealv1.Reason_REASON_CLAIMED:
+			// Another device took this one for dead and claimed the view. Should
+			// it be the one that dies, this claim ends the message.
+			s.do(Call{"claim/" + rc.Message.String(), &resealv1.ClaimRequest{MessageId: rc.Message[:]}})
+			return
+		}
+	}
+	s.tx.delete(name)
 }
 
 // head is the newest list of an account as this device knows it.
@@ -191,6 +222,9 @@ func (s *step) over(rec record, st message.State) {
 	s.mark(rec.h, st)
 	if rec.out != nil {
 		out := s.out(rec.h.ID)
+		if out.State == outQueued {
+			s.outcome(rec.h, out, st)
+		}
 		out.State = map[message.State]uint32{
 			message.StateViewed: outViewed, message.StateExpired: outExpired, message.StateUnsent: outUnsent,
 		}[st]
@@ -199,6 +233,17 @@ func (s *step) over(rec record, st message.State) {
 		s.endIn(rec.h.ID, s.in(rec.h.ID), st)
 	}
 	s.show(Ended{rec.h.ID, st})
+}
+
+// outcome tells what became of a send whose answer is not there and is not
+// waited for any more: a receipt says that the message was stored.
+func (s *step) outcome(h message.Header, out *state.Out, st message.State) {
+	if st == message.StateExpired {
+		s.show(NotSent{message.ClientID(out.ClientId), h.Recipient, &EndedError{st}})
+		return
+	}
+	out.StoredAt = uint64(s.now)
+	s.show(Stored{ID: h.ID, Client: message.ClientID(out.ClientId), To: h.Recipient, Devices: len(out.Wrapped)})
 }
 
 // endIn deletes every copy of the keys and the content of a message to us.

@@ -85,6 +85,9 @@ func (s *step) askNew(asked map[message.ID]map[identity.AccountID]bool) {
 		if err != nil || h.Expired(s.now) || s.awaitsKeys(h, in) {
 			continue
 		}
+		if p := s.peer(h.Sender); p.blocked || p.alarm {
+			continue // held back until the user decides
+		}
 		for _, to := range []identity.AccountID{s.e.id.account, h.Sender} {
 			if !asked[id][to] {
 				want[to] = append(want[to], id)
@@ -123,6 +126,9 @@ func (s *step) awaitsKeys(h message.Header, in *state.In) bool {
 	}
 	for _, a := range []identity.AccountID{h.Sender, s.e.id.account} {
 		if _, open := s.tx.get(prefixResolve + a.String()); open {
+			return true
+		}
+		if len(s.tx.names(prefixResolve+prefixCert+a.String()+"/")) > 0 {
 			return true
 		}
 	}
@@ -192,16 +198,18 @@ func (s *step) requested(ev *resealv1.RetryRequested) {
 	}
 	req := r.Request
 	if ev.Requester != nil && bytes.Equal(ev.Requester.AccountId, req.Account[:]) {
-		_ = s.learn([]*resealv1.AccountKeys{ev.Requester})
+		s.learn([]*resealv1.AccountKeys{ev.Requester}, passing)
 	}
 	p := s.peer(req.Account)
 	if !p.known {
 		s.wantAccount(req.Account)
 		return
 	}
+	d, listed := p.list.Find(req.Device)
+	signed := listed && r.Verify(d.Key) == nil
 	if req.ListVersion > p.list.List.Version {
 		s.wantAccount(req.Account)
-	} else if req.ListVersion == p.list.List.Version && req.ListHash != p.list.Hash() {
+	} else if signed && req.ListVersion == p.list.List.Version && req.ListHash != p.list.Hash() {
 		s.forked(req.Account)
 		return
 	}
@@ -252,12 +260,13 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) int {
 		known.Requester = retry.Answer{Device: req.Device, Epoch: cert.Certificate.Epoch}
 	}
 	known.Answers = s.answers(id)
+	known.Open = len(s.tx.names(prefixAdd + id.String() + "/" + retryAdds))
 	switch v, _ := retry.Decide(known); v {
 	case retry.Repeat:
 		name := fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, req.Device, known.Requester.Epoch)
 		if a := load[state.Answer](&s.tx, name); a != nil {
 			s.count.Repeats++
-			s.addWraps(rec.h, [][]byte{a.Wrap}, true)
+			s.addRetry(rec.h, known.Requester, a.Wrap)
 			return 1
 		}
 	case retry.Make:
@@ -275,12 +284,21 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) int {
 		// Stored before it is sent: the same device and epoch get the same bytes.
 		s.tx.save(fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, req.Device, cert.Certificate.Epoch), &state.Answer{Wrap: b})
 		s.count.Answers++
-		s.addWraps(rec.h, [][]byte{b}, true)
+		s.addRetry(rec.h, known.Requester, b)
 		return 1
 	default:
 		s.count.Refusals++
 	}
 	return 0
+}
+
+// retryAdds begins the names of AddWraps requests that answer a retry request.
+const retryAdds = "retry-"
+
+// addRetry answers; an answer to the same device and epoch that is still under
+// way is the same one.
+func (s *step) addRetry(h message.Header, to retry.Answer, wrap []byte) {
+	s.addWraps(h, [][]byte{wrap}, fmt.Sprintf("%s%v-%d", retryAdds, to.Device, to.Epoch))
 }
 
 // pendingKey is the content key of a message that is pending by this device's

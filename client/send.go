@@ -334,7 +334,16 @@ func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *EpochKeys, p
 // the second look found is wrapped now; the send itself is done.
 func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 	out := s.out(id)
-	if out == nil || out.State != outQueued {
+	if out == nil {
+		return
+	}
+	if out.State != outQueued {
+		// Taken back while it was under way: now the server knows what.
+		if name := postName(id, message.Unsent); out.State == outUnsent {
+			if p := load[state.Post](&s.tx, name); p != nil {
+				s.deliver(name, p)
+			}
+		}
 		return
 	}
 	s.tx.delete(prefixActive + id.String())
@@ -364,7 +373,7 @@ func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 // rewrap follows the lists that the server found changed, and adds the wraps
 // that lack. The caller saves out.
 func (s *step) rewrap(id message.ID, out *state.Out, stale []*resealv1.AccountKeys) {
-	_ = s.learn(stale)
+	s.learn(stale, passing)
 	h, err := message.ParseHeader(out.Header)
 	epoch := s.freshEpoch()
 	if err != nil || epoch == nil || len(out.Cek) == 0 {
@@ -381,12 +390,12 @@ func (s *step) rewrap(id message.ID, out *state.Out, stale []*resealv1.AccountKe
 		}
 	}
 	if len(wraps) > 0 {
-		s.addWraps(h, wraps, false)
+		s.addWraps(h, wraps, s.newName())
 	}
 }
 
 // addWraps stores a request to add wraps, and makes it until it is answered.
-func (s *step) addWraps(h message.Header, wraps [][]byte, retry bool) {
+func (s *step) addWraps(h message.Header, wraps [][]byte, as string) {
 	req := &resealv1.AddWrapsRequest{
 		MessageId: h.ID[:], Recipient: h.Recipient[:], Sender: h.Sender[:], Wraps: wraps, Lists: s.namedLists(h),
 	}
@@ -395,8 +404,8 @@ func (s *step) addWraps(h message.Header, wraps [][]byte, retry bool) {
 		s.tx.err = err
 		return
 	}
-	name := prefixAdd + h.ID.String() + "/" + s.newName()
-	s.tx.save(name, &state.Add{Request: b, Retry: retry})
+	name := prefixAdd + h.ID.String() + "/" + as
+	s.tx.save(name, &state.Add{Request: b})
 	s.do(Call{name, req})
 }
 
@@ -504,6 +513,9 @@ func (s *step) unsend(ev Unsend) error {
 		return fmt.Errorf("%w: out", ErrState)
 	}
 	s.post(h, message.R(out.R), message.Unsent)
+	if out.State == outQueued {
+		s.show(NotSent{message.ClientID(out.ClientId), h.Recipient, &EndedError{message.StateUnsent}})
+	}
 	out.State = outUnsent
 	s.endOut(ev.ID, out)
 	s.mark(h, message.StateUnsent)

@@ -55,6 +55,7 @@ const (
 	prefixCert    = "cert/"    // cert/<account>/<device>/<epoch>: superseded certificates
 	prefixActive  = "active/"  // active/<message id>: out messages not yet stored
 	prefixUses    = "uses/"    // uses/<content id>/<message or client id>
+	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
 )
 
 // present is the value of records whose name says it all: a record with an

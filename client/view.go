@@ -3,6 +3,8 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -59,7 +61,7 @@ func (s *step) view(ev View) error {
 	// to have come.
 	s.post(h, message.R(in.R), message.Received)
 	if h.Policy == message.Keep {
-		s.show(Granted{ev.ID})
+		s.show(Granted(ev))
 		return nil
 	}
 	in.State = inViewing
@@ -70,11 +72,15 @@ func (s *step) view(ev View) error {
 
 // claimed: the one view is this device's, for two minutes.
 func (s *step) claimed(id message.ID, resp *resealv1.ClaimResponse) {
+	if p := load[state.Post](&s.tx, postName(id, message.Viewed)); p != nil {
+		s.deliver(postName(id, message.Viewed), p)
+		return
+	}
 	in := s.in(id)
 	if in == nil || in.State != inViewing {
 		return
 	}
-	in.ClaimedUntil = resp.UntilMs
+	in.ClaimedUntil = resp.GetUntilMs()
 	s.saveIn(id, in)
 	s.show(Granted{id})
 }
@@ -93,7 +99,7 @@ func (s *step) unclaimed(id message.ID, why *Refusal) {
 		err = ErrClaimed
 	case resealv1.Reason_REASON_MESSAGE_ENDED, resealv1.Reason_REASON_UNKNOWN_MESSAGE:
 		if len(why.Detail.GetEnd()) > 0 {
-			s.end(why.Detail.End)
+			s.end(why.Detail.GetEnd())
 		}
 		err = &EndedError{message.StateViewed}
 		if in := s.in(id); in != nil {
@@ -171,36 +177,43 @@ func (s *step) tick() error {
 
 // expire goes through what the wall clock says is over, oldest first.
 func (s *step) expire() {
+	// A clock that went back sees nothing past any more.
+	for name := range s.e.pastExpiry {
+		if at, _, ok := expiryOf(name); !ok || at > s.now {
+			delete(s.e.pastExpiry, name)
+		}
+	}
 	for _, name := range s.tx.names(prefixExpire) {
-		var at uint64
-		rest := name[len(prefixExpire):]
-		if len(rest) < 17 {
+		at, what, ok := expiryOf(name)
+		if !ok {
 			continue
 		}
-		if _, err := fmt.Sscanf(rest[:16], "%x", &at); err != nil {
-			continue
-		}
-		if identity.Time(at) > s.now {
+		if at > s.now {
 			return
 		}
-		if s.mayErase(name, identity.Time(at)) {
-			s.erase(name, rest[17:])
+		if s.mayErase(name, at) {
+			s.erase(name, what)
 			delete(s.e.pastExpiry, name)
 		}
 	}
 }
 
+// expiryOf reads the name of an index record.
+func expiryOf(name string) (at identity.Time, what string, ok bool) {
+	digits, what, ok := strings.Cut(strings.TrimPrefix(name, prefixExpire), "/")
+	n, err := strconv.ParseUint(digits, 16, 64)
+	return identity.Time(n), what, ok && err == nil
+}
+
 // mayErase tells whether the clocks allow to erase what has expired: content is
 // hidden by the wall clock alone, but a clock set wrong must not delete it.
 func (s *step) mayErase(name string, at identity.Time) bool {
-	if s.clock.Server != 0 {
-		switch {
-		case s.clock.Server >= at:
-			return true
-		case s.now.Sub(s.clock.Server) >= clocksAgree:
-			return s.clock.Server >= at.Add(eraseAnyway)
+	if server := s.clock.Server; server != 0 {
+		delete(s.e.pastExpiry, name)
+		if s.now.Sub(server).Abs() >= clocksAgree {
+			at = at.Add(eraseAnyway) // by both
 		}
-		return false
+		return s.now >= at && server >= at
 	}
 	first, seen := s.e.pastExpiry[name]
 	if !seen {
@@ -225,9 +238,20 @@ func (s *step) erase(index, what string) {
 			s.eraseMark(id)
 			return
 		}
-		if rec, ok := s.record(id); ok && !s.isOver(rec) {
+		rec, ok := s.record(id)
+		switch {
+		case !ok || s.isOver(rec):
+		case !rec.h.Expired(s.now):
+			// The index is of another header that came under this id.
+		case rec.in != nil && rec.in.ToldEnd != 0:
+			s.over(rec, message.State(rec.in.ToldEnd))
+		default:
 			s.over(rec, message.StateExpired)
 		}
+		return
+	}
+	if strings.HasPrefix(what, prefixNewer) {
+		s.tx.delete(what)
 		return
 	}
 	if name := what; len(name) > len(prefixContent) && name[:len(prefixContent)] == prefixContent {
@@ -256,12 +280,9 @@ func (s *step) eraseMark(id message.ID) {
 func (e *Engine) NextTick(now identity.Time) identity.Time {
 	next := now.Add(time.Hour)
 	for name := range e.state.Range(prefixExpire) {
-		var at uint64
-		if _, err := fmt.Sscanf(name[len(prefixExpire):len(prefixExpire)+16], "%x", &at); err == nil {
-			if t := identity.Time(at); t > now {
-				next = min(next, t)
-				break
-			}
+		if at, _, ok := expiryOf(name); ok && at > now {
+			next = min(next, at)
+			break
 		}
 	}
 	return next
