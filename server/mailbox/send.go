@@ -107,10 +107,13 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 		return &resealv1.SendResponse{End: known.end}, s.sweep(ctx, m.h.Sender, m.h.Recipient, m.h.ID)
 	}
 	if !known.copied {
-		switch err := m.h.CheckNew(s.now()); {
+		// What the recipient has already is not new: refused now, it would be
+		// sent a second time under another id.
+		err := m.h.CheckNew(s.now())
+		switch {
 		case errors.Is(err, message.ErrExpired):
 			return &resealv1.SendResponse{End: expired(m.h)}, nil
-		case err != nil:
+		case err != nil && !known.stored:
 			return nil, refusal.Clock(s.Now())
 		}
 		if err := s.Limiter.Allow("inbox", string(m.h.Recipient[:])); err != nil {
