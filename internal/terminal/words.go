@@ -34,13 +34,14 @@ func Span(d time.Duration) string {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
+		return fmt.Sprintf("%d s", d.Round(time.Second)/time.Second)
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
+		return fmt.Sprintf("%d min", d.Round(time.Minute)/time.Minute)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
+		return fmt.Sprintf("%d h", d.Round(time.Hour)/time.Hour)
 	}
-	return fmt.Sprintf("%d d", d/(24*time.Hour))
+	const day = 24 * time.Hour
+	return fmt.Sprintf("%d d", d.Round(day)/day)
 }
 
 // When is a moment as seen from now: "5 min ago", "in 29 d", "now", and "never"

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reseal/reseal"
+)
+
+// cli is one command: its surroundings, its arguments, its global flags.
+type cli struct {
+	*env
+	args    []string
+	home    string
+	server  string
+	as      string
+	json    bool
+	wait    duration
+	waitSet bool
+	// ran: the arguments were right, so what fails now is no wrong use.
+	ran bool
+	// repeat tells whether the command may be run again when the process that
+	// ran it died in the middle.
+	repeat repeatable
+	// again: it was begun before, in another process.
+	again bool
+}
+
+type repeatable uint8
+
+const (
+	// unseen: as long as nothing was shown. Without either it is not run again,
+	// since it may have taken effect: a message sent twice is two.
+	unseen repeatable = iota + 1
+	// always: it goes on where it was.
+	always
+)
+
+const repeatKey = "repeat"
+
+// commands are the makers of all commands, in the order of the help text. A new
+// command is a file with its maker, and a line here.
+func commands() []func(*cli) *cobra.Command {
+	return []func(*cli) *cobra.Command{
+		newServe,
+		newSignup, newLogin, newLogout, newStatus,
+		newSend, newInbox, newOpen, newUnsend, newWatch,
+		newDevices, newContacts,
+		newDoctor,
+		newNames, newErrorsHelp,
+	}
+}
+
+// run runs one command and returns its exit code. It is safe to run many at
+// once.
+func run(ctx context.Context, e *env, args []string) int {
+	c := &cli{env: e, args: args}
+	root := c.tree()
+	root.SetArgs(append([]string{}, args...)) // nil would be those of this process
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	}
+	if !c.ran {
+		if _, ok := errors.AsType[*usageError](err); !ok {
+			err = usagef(`try "reseal help"`, "%s", err.Error())
+		}
+		c.json = c.json || slices.Contains(args, "--json")
+	}
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		err = cause
+	}
+	return c.fail(err)
+}
+
+// exitCode is the outcome of a command that has told about it already.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// tree makes the commands anew for each run: cobra keeps the values of flags in
+// them.
+func (c *cli) tree() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reseal",
+		Short: "End-to-end encrypted messages and files that find you on every device",
+		Long: `Reseal sends text and files to people, encrypted from end to end. Log in anywhere,
+and what waits for you opens.
+
+Start a server with "reseal serve", then, in other terminals:
+"reseal signup ana", "reseal send ben photo.jpg", "reseal inbox", "reseal open ID".`,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: c.prepare,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef(`try "reseal help"`, "unknown command %q", args[0])
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	root.SetVersionTemplate("reseal {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVar(&c.home, "home", "", "folder of this installation (RESEAL_HOME, default ~/.reseal)")
+	f.StringVar(&c.server, "server", "", "server `URL` (RESEAL_SERVER, default "+reseal.DefaultServer+")")
+	f.StringVar(&c.as, "as", "", "`HANDLE` of the account to use where several are logged in")
+	f.BoolVar(&c.json, "json", false, "write one JSON object a line")
+	f.Var(&c.wait, "wait", "how long to wait for messages to become ready, as in 10s")
+	for _, command := range commands() {
+		root.AddCommand(command(c))
+	}
+	return root
+}
+
+// prepare runs when the arguments are known to be right, before each command.
+func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
+	c.waitSet = cmd.Flags().Changed("wait")
+	if c.home == "" {
+		c.home = c.getenv("RESEAL_HOME")
+	}
+	if c.home == "" {
+		c.home = defaultHome(c.getenv)
+	}
+	c.home = c.path(c.home)
+	if c.server == "" {
+		c.server = c.getenv("RESEAL_SERVER")
+	}
+	if c.server == "" {
+		c.server = reseal.DefaultServer
+	}
+	switch cmd.Annotations[repeatKey] {
+	case "always":
+		c.repeat = always
+	case "unseen":
+		c.repeat = unseen
+	}
+	if err := checkServer(c.server); err != nil {
+		return err
+	}
+	c.ran = true
+	return nil
+}
+
+// defaultHome is ~/.reseal, or where the XDG rules say if it is not there yet.
+func defaultHome(getenv func(string) string) string {
+	user, err := os.UserHomeDir()
+	if err != nil {
+		user = "."
+	}
+	home := filepath.Join(user, ".reseal")
+	if xdg := getenv("XDG_DATA_HOME"); filepath.IsAbs(xdg) {
+		if _, err := os.Stat(home); err != nil {
+			return filepath.Join(xdg, "reseal")
+		}
+	}
+	return home
+}
+
+// checkServer takes https URLs, and http where nobody can listen in between.
+func checkServer(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+		return usagef("give it as in https://reseal.example", "not a server's URL: %q", s)
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return usagef("use https", "plain http is for this machine only: %q", s)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// patience is how long a command waits for keys: as said by --wait, or else as
+// its own work needs.
+func (c *cli) patience(own time.Duration) time.Duration {
+	if c.waitSet {
+		return time.Duration(c.wait)
+	}
+	return own
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/client/handover"
+	"github.com/reseal/reseal/client/password"
+	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/store"
+)
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errTimeout     = errors.New("the server did not answer in time")
+	errOwnerGone   = errors.New("the process that ran the command for this one has ended; what came of it is not known")
+	errOwnerServer = errors.New("another reseal process uses this home with another server")
+	errExists      = errors.New("file exists")
+	errNotFile     = errors.New("not a file")
+	errNumber      = errors.New("the safety numbers are not the same")
+	errChecks      = errors.New("not everything is as it should be")
+)
+
+// usageError is wrong use: exit code 2.
+type usageError struct{ text, hint string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(hint, format string, args ...any) error {
+	return &usageError{text: fmt.Sprintf(format, args...), hint: hint}
+}
+
+// kind is one code of the closed list that scripts may rely on.
+type kind struct {
+	code string
+	// is tells whether an error is of the kind.
+	is func(error) bool
+	// message replaces the error's own text where that says no more.
+	message string
+	hint    string
+}
+
+func any_(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func typed[E error](more func(E) bool) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[E](err)
+		return ok && (more == nil || more(e))
+	}
+}
+
+func endedAs(s message.State) func(error) bool {
+	return typed(func(e *reseal.EndedError) bool { return e.State == s })
+}
+
+// kinds is the list, in the order in which an error is looked up. The last one
+// is everything else.
+var kinds = []kind{
+	{"usage", typed[*usageError](nil), "", `try "reseal help"`},
+	{"interrupted", any_(errInterrupted), "interrupted", "what was begun goes on with the next command; nothing is lost"},
+	{"login_failed", any_(reseal.ErrLogin), "wrong password or unknown account", "check the handle, the keyboard layout and the server"},
+	{"not_reseal", any_(reseal.ErrNotReseal), "what answers there is no reseal server", "check --server or RESEAL_SERVER; in a foreign network, log in to that first"},
+	{"offline", any_(reseal.ErrOffline), "no server answers", `is it running ("reseal serve")? --server or RESEAL_SERVER says where`},
+	{"timeout", any_(errTimeout, context.DeadlineExceeded, os.ErrDeadlineExceeded), "the server did not answer in time", "try again"},
+	{"server", any_(reseal.ErrServer), "", "the server is broken or lies: nothing was taken from it; tell its operator, and compare safety numbers"},
+	{"session_ended", any_(reseal.ErrSessionEnded), "the session has ended", `log in again: "reseal login HANDLE"`},
+	{"not_logged_in", any_(reseal.ErrNotLoggedIn), "nobody is logged in here by that name", `"reseal login HANDLE" or "reseal signup HANDLE"; "reseal status" shows who is`},
+	{"logged_in", any_(reseal.ErrLoggedIn), "logged in here already", `"reseal status" shows it; "reseal logout" ends it`},
+	{"removed", any_(reseal.ErrRemoved), "this device was removed from the account", `"reseal login HANDLE" in another --home makes a new device`},
+	{"handle_taken", any_(reseal.ErrHandleTaken), "the handle is taken", "choose another; if it is yours, log in"},
+	{"handle", any_(reseal.ErrHandle), "not a handle", "3 to 32 of a-z, 0-9, '.', '_', '-', starting with a letter, no separator last or doubled"},
+	{"weak_password", typed[*password.Weak](nil), "", "use four or more words that do not belong together"},
+	{"password", any_(password.Err, errMismatch), "", "passwords are UTF-8 text without control characters"},
+	{"no_terminal", any_(handover.ErrPrompt), "cannot ask on this terminal", "use --password-stdin or RESEAL_PASSWORD"},
+	{"signup_closed", any_(reseal.ErrSignupClosed), "the server takes no new accounts", "ask its operator"},
+	{"unknown_account", typed[*reseal.UnknownAccountError](nil), "", "check the handle; nothing was sent to anybody"},
+	{"unknown_message", any_(reseal.ErrUnknownMessage), "no message has this id", `"reseal inbox --all" and "reseal inbox --sent" list them`},
+	{"ambiguous", any_(reseal.ErrAmbiguous), "more than one id begins like this", "give more digits of it"},
+	{"waiting", any_(reseal.ErrWaiting), "the key for this message has not come to this device yet", "a device that has it answers when it is online; --wait 1m waits for that"},
+	{"update", any_(reseal.ErrUpdate), "the message needs a newer version of the program", "update reseal"},
+	{"claimed", any_(reseal.ErrClaimed), "another device of yours is viewing the message", "it is free again 2 minutes after that device died"},
+	{"viewed", endedAs(message.StateViewed), "the message was viewed, and is gone everywhere", ""},
+	{"expired", endedAs(message.StateExpired), "the message has expired, and is gone everywhere", ""},
+	{"unsent", endedAs(message.StateUnsent), "the message was unsent by its sender", ""},
+	{"held", any_(reseal.ErrHeld), "the message is held back until you decide about its sender", `"reseal contacts" shows why; then "contacts trust" or "contacts unblock"`},
+	{"blocked", any_(reseal.ErrBlocked), "you have blocked that account", `"reseal contacts unblock HANDLE"`},
+	{"alarm", any_(reseal.ErrAlarm), "that account's keys changed in a way its old key does not vouch for", `ask the person elsewhere, compare "contacts verify", then "contacts trust"`},
+	{"altered", any_(reseal.ErrAltered), "the content at the server is not what was sent: nothing of it was shown", "ask the sender to send it again, and tell the server's operator"},
+	{"gone", any_(reseal.ErrGone), "the content is no longer at the server", "ask the sender to send it again"},
+	{"too_large", any_(reseal.ErrTooLarge), "", "send less at once"},
+	{"rate", typed[*reseal.RateError](nil), "", "wait, and try again"},
+	{"clock", any_(reseal.ErrClock), "", "set the clock of this machine"},
+	{"other_server", any_(errOwnerServer), "", `end that process (a "watch", say), or use another --home`},
+	{"owner_gone", any_(errOwnerGone, handover.ErrOwnerGone), errOwnerGone.Error(), `look first ("reseal inbox --sent", "reseal status"), then repeat`},
+	{"busy", any_(reseal.ErrBusy), "another process owns this home and does not take commands", "end it, or wait until it has ended"},
+	{"other_user", any_(handover.ErrPeer), "the process that owns this home belongs to another user", "use your own --home"},
+	{"version", any_(handover.ErrProtocol), "the process that owns this home is another version of the program", "end it first"},
+	{"newer", any_(reseal.ErrNewer), "", "update reseal: nothing was changed"},
+	{"damaged", any_(reseal.ErrDamaged), "", `put the file back from a copy, or move it away: damage to "vault" or "journal-..." then costs this device's keys, to "session-..." a login`},
+	{"open_folder", any_(vault.ErrOpenFolder), "", `chmod 700 it, and think about who may have written there`},
+	{"full", any_(reseal.ErrFull), "the disk is full", "make room and repeat: what was stored before is intact"},
+	{"server_full", any_(reseal.ErrServerFull), "the server takes nothing more now", "try again later"},
+	{"closed", any_(reseal.ErrClosed), "the account was closed meanwhile", "repeat the command"},
+	{"last_device", any_(reseal.ErrLastDevice), "the account's only device cannot be removed", "log in on another device first"},
+	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},
+	{"mismatch", any_(errNumber), "", "compare again; if they differ, somebody is in between: do not trust this contact"},
+	{"exists", any_(errExists, fs.ErrExist), "", "choose another name, or --force to replace it"},
+	{"no_file", any_(fs.ErrNotExist, errNotFile), "", "check the name"},
+	{"permission", any_(fs.ErrPermission), "", "check who owns the file and its folder"},
+	{"checks", any_(errChecks), "", "each failed check says what to do"},
+	{"data_busy", any_(store.ErrBusy), "another server uses this data folder", "end it, or give another --data"},
+	{"data_damaged", any_(store.ErrDamaged, store.ErrKind), "", "restore the data folder from a backup; nothing in it was changed"},
+	{"data_full", any_(store.ErrFull), "too little space left on the data folder's disk", "make room: at least 256 MiB must be free"},
+	{"data_failed", any_(store.ErrFailed), "", "check the disk, then start again: nothing acknowledged is lost"},
+	{"key_file", any_(server.ErrKeyMissing, server.ErrKeyOther, server.ErrKeyDamaged, server.ErrKeyOpen), "", "without the right key file no account can log in: --key says where it is"},
+	{"listen", any_(syscall.EADDRINUSE, syscall.EADDRNOTAVAIL, syscall.EACCES), "", "another process may use the address: --listen and --metrics take others; port 0 picks one"},
+	{"failed", func(error) bool { return true }, "", ""},
+}
+
+func kindOf(err error) kind {
+	for _, k := range kinds {
+		if k.is(err) {
+			return k
+		}
+	}
+	return kinds[len(kinds)-1]
+}
+
+// fail tells about an error and returns the exit code.
+func (c *cli) fail(err error) int {
+	k, text, hint := c.explain(err)
+	if c.json {
+		// It may be the very pipe that broke.
+		_ = c.object(struct {
+			Error   string `json:"error"`
+			Message string `json:"message"`
+			Hint    string `json:"hint"`
+		}{k.code, text, hint})
+	}
+	_, _ = fmt.Fprintf(c.stderr, "reseal: %s\n", text)
+	if hint != "" {
+		c.notef("hint: %s", hint)
+	}
+	if k.code == "usage" {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (c *cli) explain(err error) (k kind, text, hint string) {
+	k = kindOf(err)
+	text, hint = k.message, k.hint
+	if text == "" {
+		text = plain(err)
+	}
+	var weak *password.Weak
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage) && usage.hint != "":
+		hint = usage.hint
+	case errors.As(err, &weak):
+		text, hint = "the password is too easy to guess: "+weak.Reason, strings.Join(weak.Suggestions, " ")
+	case k.code == "offline":
+		if who, ok := errors.AsType[*reseal.AccountError](err); ok {
+			text += " for " + who.Handle
+		} else {
+			text += " at " + c.server
+		}
+	}
+	return k, text, hint
+}
+
+// plain is an error's text without the packages' names in it.
+func plain(err error) string {
+	text := err.Error()
+	for _, p := range []string{"reseal: ", "vault: ", "client: ", "server: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
+		text = strings.ReplaceAll(text, p, "")
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/internal/terminal"
+)
+
+// loginPatience is how long a login on a new device waits for other devices to
+// hand over keys. It takes them milliseconds if they are online.
+const loginPatience = 3 * time.Second
+
+func newLogin(c *cli) *cobra.Command {
+	var stdin bool
+	cmd := &cobra.Command{
+		Use:   "login HANDLE",
+		Short: "Log in at this installation",
+		Long: `Logs in. An account that was logged in at this installation before finds its old
+device and everything sealed with it again; otherwise a new device is made, and
+devices that are online hand over the keys of what waits.`,
+		Example: "  reseal login ana\n  reseal --home ~/other login ana\n  reseal login ana --wait 1m",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.use(cmd.Context(), func(ctx context.Context, o *owner) error { return c.login(ctx, o, args[0], stdin) })
+		},
+	}
+	passwordFlag(cmd.Flags(), &stdin)
+	return cmd
+}
+
+func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) error {
+	if c.server != o.server {
+		return errOwnerServer
+	}
+	pass, _, err := c.password(ctx, "Password for "+terminal.Line(handle), stdin, false)
+	if err != nil {
+		return err
+	}
+	o.sessions.Lock()
+	a, how, err := o.in.LogIn(ctx, handle, pass)
+	o.sessions.Unlock()
+	clear(pass)
+	if err != nil {
+		return err
+	}
+	if err := c.online(ctx, a); err != nil {
+		return err
+	}
+	ready, waiting, err := pending(ctx, a, c.patience(loginPatience))
+	if err != nil {
+		return err
+	}
+	settle(ctx, a)
+	return c.showLogin(a, how, ready, waiting)
+}
+
+func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int) error {
+	dropped := ""
+	if !how.Dropped.IsZero() {
+		dropped = how.Dropped.String()
+	}
+	if c.json {
+		return c.object(struct {
+			Account   string `json:"account"`
+			AccountID string `json:"account_id"`
+			Device    string `json:"device"`
+			NewDevice bool   `json:"new_device"`
+			SetAside  bool   `json:"set_aside"`
+			Dropped   string `json:"dropped,omitempty"`
+			Ready     int    `json:"ready"`
+			Waiting   int    `json:"waiting"`
+		}{a.Handle(), a.ID().String(), a.Device().String(), how.NewDevice, how.SetAside, dropped, ready, waiting})
+	}
+	device := "on the device of before"
+	if how.NewDevice {
+		device = "on a new device"
+	}
+	if err := c.printf("logged in as %s, %s: %d ready, %d waiting\n", c.style().Bold(a.Handle()), device, ready, waiting); err != nil {
+		return err
+	}
+	if how.SetAside {
+		c.notef("hint: the server has no share that opens what was sealed here before; it is kept, and this is a new device")
+	}
+	if dropped != "" {
+		c.notef("hint: ten devices are the most: %s, unused for longest, was removed", dropped[:8])
+	}
+	if waiting > 0 {
+		c.notef("hint: a message that waits opens when a device that has its key comes online")
+	}
+	return nil
+}

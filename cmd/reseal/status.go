@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/internal/terminal"
+)
+
+func newStatus(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use:         "status",
+		Short:       "Show who is logged in here, and what waits",
+		Example:     "  reseal status\n  reseal status --json",
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{repeatKey: "unseen"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return c.use(cmd.Context(), c.status) },
+	}
+}
+
+// statusAccount has no counts where the account cannot be opened now.
+type statusAccount struct {
+	Account   string `json:"account"`
+	AccountID string `json:"account_id"`
+	Device    string `json:"device"`
+	Server    string `json:"server"`
+	Ready     *int   `json:"ready"`
+	Waiting   *int   `json:"waiting"`
+	Error     string `json:"error,omitempty"`
+}
+
+type status struct {
+	Accounts  []statusAccount `json:"accounts"`
+	Server    string          `json:"server"`
+	Reachable bool            `json:"reachable"`
+}
+
+func (c *cli) status(ctx context.Context, o *owner) error {
+	all, err := o.in.LoggedIn()
+	if err != nil {
+		return err
+	}
+	why := reasons(o.resume(ctx))
+	s := status{Accounts: []statusAccount{}, Server: c.server}
+	for _, l := range all {
+		if c.as != "" && l.Handle != c.as {
+			continue
+		}
+		sa := statusAccount{Account: l.Handle, AccountID: l.Account.String(), Device: l.Device.String(), Server: l.Server}
+		if a, ok := o.in.Account(l.Handle); ok {
+			if err := c.online(ctx, a); err != nil {
+				sa.Error = kindOf(err).code
+			}
+			ready, waiting, err := pending(ctx, a, c.patience(0))
+			if err != nil {
+				return err
+			}
+			settle(ctx, a)
+			sa.Ready, sa.Waiting = &ready, &waiting
+		} else if err := why[l.Handle]; err != nil {
+			sa.Error = kindOf(err).code
+		} else {
+			sa.Error = kindOf(reseal.ErrClosed).code
+		}
+		s.Accounts = append(s.Accounts, sa)
+	}
+	s.Reachable = probe(ctx, c.server).err == nil
+	if c.json {
+		return c.object(s)
+	}
+	return c.showStatus(s)
+}
+
+func (c *cli) showStatus(s status) error {
+	st := c.style()
+	if len(s.Accounts) == 0 {
+		if err := c.printf("nobody is logged in here\n"); err != nil {
+			return err
+		}
+		c.notef(`hint: "reseal login HANDLE" or "reseal signup HANDLE"`)
+	}
+	t := terminal.Table{Head: []string{"ACCOUNT", "DEVICE", ">READY", ">WAITING", "SERVER", ""}}
+	for _, a := range s.Accounts {
+		t.Add(st.Bold(a.Account), a.Device[:8], count(a.Ready), count(a.Waiting), a.Server, st.Red(a.Error))
+	}
+	if err := t.Write(c.stdout, st); err != nil {
+		return err
+	}
+	answer := st.Green("reachable")
+	if !s.Reachable {
+		answer = st.Red("not reachable")
+	}
+	return c.printf("server %s: %s\n", s.Server, answer)
+}
+
+func count(n *int) string {
+	if n == nil {
+		return "?"
+	}
+	return strconv.Itoa(*n)
+}
+
+// probeTimeout is how long a server may take to greet.
+const probeTimeout = 5 * time.Second
