@@ -127,6 +127,7 @@ func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAcco
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 		}
 	}
+	s.askedBefore()
 	if !s.e.behind {
 		s.ask(false)
 	}
@@ -160,6 +161,9 @@ func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1
 			}
 			s.reconsider(a)
 		}
+	}
+	if !s.e.behind {
+		s.ask(false) // for what a certificate that is not there would have opened
 	}
 }
 
@@ -196,7 +200,7 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 	case *resealv1.EventsResponse_Receipt:
 		s.receipt(e.Receipt)
 	case *resealv1.EventsResponse_Retry:
-		s.requested(e.Retry)
+		s.requested(e.Retry, false)
 	case *resealv1.EventsResponse_RetryClosed:
 	case *resealv1.EventsResponse_Account:
 		s.learned(s.learnOne(e.Account, passing))
@@ -258,6 +262,7 @@ func (s *step) outstanding() error {
 	}
 	s.outstandingBook()
 	s.freshEpoch()
+	s.askedBefore()
 	s.advance()
 	return nil
 }

@@ -164,7 +164,7 @@ func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
 	s.tx.save(epochName(k.Number), r)
 	s.keepOwnCertificate(k.Certificate)
 	s.reconsider(s.e.id.account)
-	s.advance()
+	s.askedBefore()
 }
 
 // keepOwnCertificate puts this device's own newest certificate among the own

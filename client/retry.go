@@ -190,7 +190,8 @@ func (s *step) withdraw(id string) {
 
 // requested answers somebody's retry request, as far as every condition of
 // spec/retry.md holds. No answer and a refusal look alike.
-func (s *step) requested(ev *resealv1.RetryRequested) {
+// again tells that it was put off before.
+func (s *step) requested(ev *resealv1.RetryRequested, again bool) {
 	r, err := retry.ParseRequest(ev.GetRequest())
 	if err != nil {
 		s.count.BadRequests++
@@ -203,12 +204,15 @@ func (s *step) requested(ev *resealv1.RetryRequested) {
 	p := s.peer(req.Account)
 	if !p.known {
 		s.wantAccount(req.Account)
+		s.putOff(r.ID(), ev, again)
 		return
 	}
 	d, listed := p.list.Find(req.Device)
 	signed := listed && r.Verify(d.Key) == nil
-	if req.ListVersion > p.list.List.Version {
+	if req.ListVersion > p.list.List.Version && !again {
 		s.wantAccount(req.Account)
+		s.putOff(r.ID(), ev, again)
+		return
 	} else if signed && req.ListVersion == p.list.List.Version && req.ListHash != p.list.Hash() {
 		s.forked(req.Account)
 		return
@@ -217,12 +221,39 @@ func (s *step) requested(ev *resealv1.RetryRequested) {
 	if len(ev.MessageIds) > 0 {
 		ids = part(req.Messages, ev.MessageIds)
 	}
-	wraps := 0
+	wraps, later := 0, false
 	for _, id := range ids {
-		wraps += s.answerOne(r, p, id)
+		n, wait := s.answerOne(r, p, id)
+		wraps, later = wraps+n, later || wait
+	}
+	if later {
+		s.putOff(r.ID(), ev, false)
 	}
 	if wraps > 0 {
 		s.show(Answering{req.Account, wraps})
+	}
+}
+
+// maxAsked bounds the requests that are put off; the asker repeats them.
+const maxAsked = 64
+
+// putOff keeps a request until the requester's keys, or an epoch of this
+// device's own to answer with, are there.
+func (s *step) putOff(id retry.RequestID, ev *resealv1.RetryRequested, again bool) {
+	if again || len(s.tx.names(prefixAsked)) >= maxAsked {
+		return
+	}
+	s.tx.save(prefixAsked+id.String(), &resealv1.RetryRequested{Request: ev.Request, MessageIds: ev.MessageIds})
+}
+
+// askedBefore judges the requests that were put off.
+func (s *step) askedBefore() {
+	for _, name := range s.tx.names(prefixAsked) {
+		ev := load[resealv1.RetryRequested](&s.tx, name)
+		s.tx.delete(name)
+		if ev != nil {
+			s.requested(ev, true)
+		}
 	}
 }
 
@@ -237,12 +268,13 @@ func part(all []message.ID, dealt [][]byte) []message.ID {
 	return ids
 }
 
-// answerOne decides on one message of a request and answers it.
-func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) int {
+// answerOne decides on one message of a request and answers it. later tells that
+// it would, with a fresh epoch, which is under way.
+func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) (wraps int, later bool) {
 	req := r.Request
 	rec, ok := s.record(id)
 	if !ok {
-		return 0
+		return 0, false
 	}
 	d, listed := p.list.Find(req.Device)
 	cert := p.certs[req.Device]
@@ -267,29 +299,29 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) int {
 		if a := load[state.Answer](&s.tx, name); a != nil {
 			s.count.Repeats++
 			s.addRetry(rec.h, known.Requester, a.Wrap)
-			return 1
+			return 1, false
 		}
 	case retry.Make:
 		epoch := s.freshEpoch()
 		if epoch == nil {
-			return 0
+			return 0, true
 		}
 		h := rec.h.WithRewrapper(s.e.id.account, s.e.id.device)
 		secret := wrap.Secret{CEK: seal.CEK(cek), R: rec.r, Digest: rec.h.Digest}
 		b, err := s.wrapOne(h, secret, epoch, p, d, cert)
 		if err != nil {
 			s.count.BadKeys++
-			return 0
+			return 0, false
 		}
 		// Stored before it is sent: the same device and epoch get the same bytes.
 		s.tx.save(fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, req.Device, cert.Certificate.Epoch), &state.Answer{Wrap: b})
 		s.count.Answers++
 		s.addRetry(rec.h, known.Requester, b)
-		return 1
+		return 1, false
 	default:
 		s.count.Refusals++
 	}
-	return 0
+	return 0, false
 }
 
 // retryAdds begins the names of AddWraps requests that answer a retry request.

@@ -207,8 +207,8 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 	if c.File != "" {
 		h.Blob = message.BlobID(c.Blob)
 	}
-	var r message.R
-	if _, err := io.ReadFull(s.e.rand, r[:]); err != nil {
+	r, err := message.NewR(s.e.rand)
+	if err != nil {
 		s.tx.err = fmt.Errorf("client: no randomness: %w", err)
 		return
 	}

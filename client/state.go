@@ -56,6 +56,7 @@ const (
 	prefixActive  = "active/"  // active/<message id>: out messages not yet stored
 	prefixUses    = "uses/"    // uses/<content id>/<message or client id>
 	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
+	prefixAsked   = "asked/"   // asked/<request id>: somebody's request, not yet judged
 )
 
 // present is the value of records whose name says it all: a record with an

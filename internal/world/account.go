@@ -1,0 +1,229 @@
+package world
+
+import (
+	"fmt"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/store"
+)
+
+// Account is an account with what its owner knows: the account key, which the
+// capsule holds, and the book key.
+type Account struct {
+	W       *World
+	Handle  string
+	ID      identity.AccountID
+	Key     identity.AccountKey
+	Next    identity.AccountKey
+	Book    capsule.BookKey
+	Devices []*Device
+}
+
+// Account makes an account. It comes to the server with its first device.
+func (w *World) Account(handle string) *Account {
+	w.T.Helper()
+	a := &Account{W: w, Handle: handle}
+	var err error
+	a.ID, err = identity.NewAccountID(w.rand)
+	must(w, a.ID, err)
+	a.Key, err = identity.NewAccountKey(w.rand)
+	must(w, a.ID, err)
+	a.Next, err = identity.NewAccountKey(w.rand)
+	must(w, a.ID, err)
+	a.Book, err = capsule.NewBookKey(w.rand)
+	must(w, a.ID, err)
+	w.accounts = append(w.accounts, a)
+	return a
+}
+
+// List is the account's list as the server has it, nil before the first device.
+func (a *Account) List() *identity.SignedList {
+	rec, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.List)
+	if err != nil {
+		return nil
+	}
+	l, err := identity.ParseSignedList(rec.Value)
+	return must(a.W, l, err)
+}
+
+// Sign signs a list as the account does.
+func (a *Account) Sign(l identity.DeviceList) *identity.SignedList {
+	s, err := identity.SignList(l, a.Key)
+	return must(a.W, s, err)
+}
+
+// Device adds a device to the account, as a login on a new installation does,
+// and lets it come up.
+func (a *Account) Device() *Device {
+	a.W.T.Helper()
+	d := a.NewDevice()
+	if err := d.Join(); err != nil {
+		a.W.T.Fatalf("join: %v", err)
+	}
+	d.Start()
+	a.W.Run()
+	return d
+}
+
+// NewDevice makes a device that nobody knows of yet; see [Device.Join].
+func (a *Account) NewDevice() *Device {
+	a.W.T.Helper()
+	w := a.W
+	d := &Device{
+		W: w, Account: a, Name: fmt.Sprintf("%s/%d", a.Handle, len(a.Devices)+1), State: newState(),
+		Files: map[string][]byte{}, flight: map[string]bool{},
+	}
+	var err error
+	d.ID, err = identity.NewDeviceID(w.rand)
+	must(w, d.ID, err)
+	d.Key, err = identity.NewDeviceKey(w.rand)
+	must(w, d.ID, err)
+	d.First, err = client.FirstEpoch(a.ID, d.ID, d.Key, 1, w.now, w.rand)
+	must(w, d.ID, err)
+	d.First.Published = true
+	_, _ = w.rand.Read(d.session[:])
+	_, _ = w.rand.Read(d.row[:])
+	a.Devices = append(a.Devices, d)
+	w.devices = append(w.devices, d)
+	return d
+}
+
+// Join publishes the list with the device: its section is durable first. After
+// a failure in passing it may be called again, and repeats the same request.
+func (d *Device) Join() error {
+	d.W.T.Helper()
+	if d.Account.List() == nil {
+		return d.found()
+	}
+	if d.join == nil {
+		if err := d.prepare(); err != nil {
+			return err
+		}
+	}
+	ctx := caller.With(background, caller.Caller{Account: d.Account.ID, Session: d.session, Credential: 1})
+	_, err := d.W.auth.AddDevice(ctx, d.join)
+	d.W.store.dead = false
+	if err == nil {
+		d.joined = true
+	}
+	return err
+}
+
+// prepare makes the request that adds the device to the list as it is now.
+func (d *Device) prepare() error {
+	a, w := d.Account, d.W
+	old := a.List()
+	entry := identity.Device{ID: d.ID, Key: d.Key.Public(), AddedAt: w.now, Class: identity.Native, How: identity.ByPassword}
+	var certs []*identity.SignedCertificate
+	next, err := identity.AddDeviceDropping(old, entry, identity.OldestDevice(old, certs), w.now)
+	if err != nil {
+		return err
+	}
+	l := a.Sign(next)
+	if err := d.birth(l); err != nil {
+		return err
+	}
+	p := records.AccountPartition(a.ID)
+	if _, err := w.store.Store.Get(background, p, records.SessionKey(d.session)); err != nil {
+		s := records.Session{Credential: 1, Created: w.now, Seen: w.now}
+		if err := w.store.Store.Commit(background, p, new(store.Batch).Create(records.SessionKey(d.session), s.Encode(), token, 0)); err != nil {
+			return err
+		}
+	}
+	pw, err := w.store.Store.Get(background, p, records.Pw)
+	if err != nil {
+		return err
+	}
+	certified, err := d.certified(d.First)
+	if err != nil {
+		return err
+	}
+	d.join = &resealv1.AddDeviceRequest{
+		Revision: pw.Rev, List: l.Bytes(), Certified: certified, DeviceId: d.ID[:],
+		Share:    &resealv1.Share{Row: d.row[:], ShareId: make([]byte, 16), Sealed: []byte("share")},
+		Capsules: &resealv1.Capsules{Capsule: []byte("capsule"), Copy: []byte("copy")},
+	}
+	return nil
+}
+
+var token = store.Token{1}
+
+func (d *Device) birth(l *identity.SignedList) error {
+	key := d.Account.Book.Bytes()
+	b, err := client.Birth{
+		Account: d.Account.ID, Handle: d.Account.Handle, Device: d.ID, Key: d.Key, BookKey: key[:], Row: d.row[:],
+		List: l.Bytes(), Epoch: d.First, Now: d.W.now,
+	}.Records()
+	if err == nil {
+		d.State.Commit(b)
+	}
+	return err
+}
+
+func (d *Device) certified(e *client.EpochKeys) (*resealv1.Certified, error) {
+	resp, err := d.W.auth.ChallengeEpoch(background, &resealv1.ChallengeEpochRequest{Certificate: e.Certificate.Bytes()})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := identity.Answer(e.Key, [identity.EncSize]byte(resp.Enc), e.Certificate.Hash())
+	return &resealv1.Certified{Certificate: e.Certificate.Bytes(), ChallengeState: resp.State, ChallengeAnswer: answer[:]}, err
+}
+
+// found makes the account at the server, as a sign-up leaves it.
+func (d *Device) found() error {
+	a, w := d.Account, d.W
+	entry := identity.Device{ID: d.ID, Key: d.Key.Public(), AddedAt: w.now, Class: identity.Native, How: identity.ByPassword}
+	l := a.Sign(identity.FirstList(a.ID, a.Key.Public(), a.Next.Public().Next(), entry, w.now))
+	if err := d.birth(l); err != nil {
+		return err
+	}
+	pw := records.Password{Credential: 1, Opaque: []byte("record"), Capsule: []byte("capsule"), Copy: []byte("copy"), Handle: a.Handle}
+	s := records.Session{Device: d.ID, Row: d.row, Credential: 1, Created: w.now, Seen: w.now}
+	cert := d.First.Certificate
+	err := w.store.Store.Commit(background, records.AccountPartition(a.ID), new(store.Batch).
+		Create(records.Pw, pw.Encode(), token, 0).
+		Create(records.List, l.Bytes(), token, 0).
+		Create(records.SessionKey(d.session), s.Encode(), token, 0).
+		PutOnce(records.ListKey(1), l.Bytes(), 0).
+		PutOnce(records.CertKey(d.ID, 1), cert.Bytes(), 0))
+	if err != nil {
+		return err
+	}
+	d.joined = true
+	return w.store.Store.Commit(background, records.HandlePartition(a.Handle), new(store.Batch).
+		Create(records.HandleID, records.EncodeAccount(a.ID), token, 0))
+}
+
+// Remove removes a device from the list.
+func (a *Account) Remove(gone *Device) {
+	a.W.T.Helper()
+	next, err := identity.RemoveDevice(a.List(), gone.ID, a.W.now)
+	must(a.W, 0, err)
+	pw, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.Pw)
+	must(a.W, 0, err)
+	ctx := caller.With(background, caller.Caller{Account: a.ID, Credential: 1})
+	_, err = a.W.auth.RemoveDevice(ctx, &resealv1.RemoveDeviceRequest{
+		Revision: pw.Rev, List: a.Sign(next).Bytes(), DeviceId: gone.ID[:],
+		Capsules: &resealv1.Capsules{Capsule: []byte("capsule"), Copy: []byte("copy")},
+	})
+	must(a.W, 0, err)
+}
+
+// Put makes the server serve a list as the account's newest, whatever it is: a
+// rotation or a reset, which no call makes yet, or a lie.
+func (a *Account) Put(l *identity.SignedList) {
+	a.W.T.Helper()
+	p := records.AccountPartition(a.ID)
+	rec, err := a.W.store.Store.Get(background, p, records.List)
+	must(a.W, 0, err)
+	b := new(store.Batch).Replace(records.List, rec.Rev, l.Bytes(), token, 0)
+	if _, err := a.W.store.Store.Get(background, p, records.ListKey(l.List.Version)); err != nil {
+		b.PutOnce(records.ListKey(l.List.Version), l.Bytes(), 0)
+	}
+	must(a.W, 0, a.W.store.Store.Commit(background, p, b))
+}

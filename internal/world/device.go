@@ -1,0 +1,400 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/caller"
+)
+
+// Device is one device of an account: its section, and while it runs its engine
+// and what its driver does for it, as package reseal does.
+type Device struct {
+	W       *World
+	Account *Account
+	Name    string
+	ID      identity.DeviceID
+	Key     identity.DeviceKey
+	State   *State
+	// Engine is nil while the device does not run.
+	Engine *client.Engine
+	// Skew is how far its clock is ahead of the server's.
+	Skew time.Duration
+	// Files are its ciphertext files.
+	Files map[string][]byte
+	// Notices are what it told its user since it was made.
+	Notices []client.Notice
+	// Ended: the server ended its session.
+	Ended bool
+	// First is its first epoch, with the private halves.
+	First *client.EpochKeys
+
+	session, row [32]byte
+	join         *resealv1.AddDeviceRequest
+	joined       bool
+
+	calls   []*call
+	flight  map[string]bool
+	started time.Duration
+	stream  *stream
+	synced  bool
+	redial  bool // the connection was lost in passing
+	watched int
+}
+
+// ErrCrashed is returned by a step at which the device died. It runs again by
+// itself; what was asked for may or may not have been noted.
+var ErrCrashed = errors.New("world: the device died")
+
+// call is something that the engine wants done.
+type call struct {
+	key    string
+	effect client.Effect
+	parked bool
+}
+
+// stream is an event stream; its goroutine only appends.
+type stream struct {
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	in     []*Event
+	end    error
+	ended  bool
+}
+
+// Event is what a server streams.
+type Event = resealv1.EventsResponse
+
+func (s *stream) Receive(msg any) error { return nil }
+func (s *stream) SendHeaders() error    { return nil }
+func (s *stream) Send(msg any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in = append(s.in, proto.CloneOf(msg.(*Event)))
+	return nil
+}
+
+// opened is a stream with its request.
+type opened struct {
+	*stream
+	req *resealv1.EventsRequest
+}
+
+func (o opened) Receive(msg any) error {
+	proto.Merge(msg.(*resealv1.EventsRequest), o.req)
+	return nil
+}
+
+// Start opens the engine from what is stored and connects.
+func (d *Device) Start() {
+	d.W.T.Helper()
+	d.Stop()
+	e, err := client.Open(d.State, d.W.rand)
+	d.Engine = must(d.W, e, err)
+	d.started = d.W.mono
+	d.Connect()
+}
+
+// Stop ends the process: what is stored stays.
+func (d *Device) Stop() {
+	d.hangUp()
+	d.Engine, d.calls = nil, nil
+	clear(d.flight)
+}
+
+// Connect opens the event stream.
+func (d *Device) Connect() {
+	d.hangUp()
+	if d.Ended || d.Engine == nil {
+		return
+	}
+	if err := d.W.auth.Live(background, d.caller()); err != nil {
+		d.sessionEnded()
+		return
+	}
+	ctx, cancel := context.WithCancel(caller.With(background, d.caller()))
+	st := &stream{cancel: cancel}
+	req := new(resealv1.EventsRequest)
+	for _, id := range d.Engine.Watched() {
+		req.Watch = append(req.Watch, id[:])
+	}
+	d.stream, d.watched = st, len(req.Watch)
+	w := d.W
+	go func() {
+		err := w.calls.Call(ctx, resealv1connect.MailboxServiceEventsProcedure, new(connect.CallInfo), opened{st, req})
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.ended, st.end = true, err
+	}()
+	_ = d.Step(client.Connected{})
+}
+
+// Disconnect takes the network away.
+func (d *Device) Disconnect() {
+	d.hangUp()
+	if d.Engine != nil {
+		_ = d.Step(client.Disconnected{})
+	}
+	d.calls = nil
+	clear(d.flight)
+}
+
+func (d *Device) hangUp() {
+	if d.stream != nil {
+		d.stream.cancel()
+	}
+	d.stream, d.synced, d.redial = nil, false, false
+}
+
+func (d *Device) sessionEnded() {
+	d.Ended = true
+	d.Stop()
+}
+
+func (d *Device) caller() caller.Caller {
+	return caller.Caller{Account: d.Account.ID, Device: d.ID, Session: d.session, Credential: 1}
+}
+
+// Clock is the time as the device knows it.
+func (d *Device) Clock() client.Clock {
+	c := client.Clock{Wall: d.Now(), Mono: d.W.mono - d.started}
+	if d.stream != nil {
+		c.Server = d.W.now
+	}
+	return c
+}
+
+// Now is the device's own clock.
+func (d *Device) Now() identity.Time { return d.W.now.Add(d.Skew) }
+
+// Tick tells the engine that time passes.
+func (d *Device) Tick() {
+	if d.Engine != nil {
+		_ = d.Step(client.Tick{})
+	}
+}
+
+// Step lets one event happen at the engine.
+func (d *Device) Step(ev client.Event) error {
+	d.W.T.Helper()
+	if d.Engine == nil {
+		d.W.T.Fatalf("world: %s does not run", d.Name)
+	}
+	death := Lives
+	if d.W.Crash != nil {
+		death = d.W.Crash(d.W.steps, d)
+	}
+	d.W.steps++
+	out, err := d.Engine.Step(d.Clock(), ev)
+	if errors.Is(err, client.ErrState) {
+		d.W.T.Fatalf("world: %s: %T: %v", d.Name, ev, err)
+	}
+	if err != nil {
+		return err
+	}
+	if death != BeforeItIs {
+		d.State.Commit(out.Batch)
+	}
+	if death != Lives {
+		d.Start()
+		return ErrCrashed
+	}
+	for _, f := range out.Effects {
+		d.perform(f)
+	}
+	return nil
+}
+
+func (d *Device) perform(f client.Effect) {
+	key := ""
+	switch f := f.(type) {
+	case client.Call:
+		key = f.Key
+	case client.Upload:
+		key = "upload/" + f.File
+	case client.Forget:
+		delete(d.Files, f.File)
+		return
+	case client.Show:
+		d.Notices = append(d.Notices, f.Notice)
+		return
+	}
+	if !d.flight[key] && d.stream != nil {
+		d.flight[key] = true
+		d.calls = append(d.calls, &call{key: key, effect: f})
+	}
+}
+
+// ready are the things that can happen at the device now.
+func (d *Device) ready() (all []func()) {
+	if d.Engine == nil || d.stream == nil {
+		return nil
+	}
+	d.stream.mu.Lock()
+	defer d.stream.mu.Unlock()
+	switch {
+	case len(d.stream.in) > 0:
+		all = append(all, d.take)
+	case d.stream.ended:
+		all = append(all, d.lost)
+	case d.synced && len(d.Engine.Watched()) != d.watched:
+		all = append(all, d.rewatch)
+	}
+	for _, c := range d.calls {
+		if !c.parked {
+			all = append(all, func() { d.do(c) })
+		}
+	}
+	return all
+}
+
+func (d *Device) unpark() (some bool) {
+	if d.redial {
+		d.Connect()
+		return true
+	}
+	for _, c := range d.calls {
+		some, c.parked = some || c.parked, false
+	}
+	return some
+}
+
+// lost: the server ended the stream.
+func (d *Device) lost() {
+	if refusal.Reason(d.stream.end) == resealv1.Reason_REASON_SESSION_ENDED {
+		d.sessionEnded()
+		return
+	}
+	d.Disconnect()
+	d.redial = true
+}
+
+func (d *Device) rewatch() {
+	req := new(resealv1.WatchRequest)
+	for _, id := range d.Engine.Watched() {
+		req.Watch = append(req.Watch, id[:])
+	}
+	d.watched = len(req.Watch)
+	_, _ = d.W.mailbox.Watch(caller.With(background, d.caller()), req)
+}
+
+// take takes the next event of the stream.
+func (d *Device) take() {
+	d.stream.mu.Lock()
+	ev := d.stream.in[0]
+	d.stream.in = d.stream.in[1:]
+	d.stream.mu.Unlock()
+	evs := []*Event{ev}
+	if d.W.Stream != nil {
+		evs = d.W.Stream(d, ev)
+	}
+	for _, ev := range evs {
+		if d.stream == nil {
+			return
+		}
+		d.streamed(ev)
+	}
+}
+
+func (d *Device) streamed(ev *Event) {
+	switch ev.Event.(type) {
+	case *resealv1.EventsResponse_CaughtUp, *resealv1.EventsResponse_Resync:
+		d.sync()
+	case *resealv1.EventsResponse_Sessions:
+		if d.W.auth.Live(background, d.caller()) != nil {
+			d.sessionEnded()
+		}
+	default:
+		_ = d.Step(client.Streamed{Event: ev})
+	}
+}
+
+// sync reads the own list and all pending days, in one go.
+func (d *Device) sync() {
+	st := d.stream
+	resp, ok := d.ask(&resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{{AccountId: d.Account.ID[:]}}})
+	if !ok {
+		return
+	}
+	_ = d.Step(client.Learned{Accounts: resp.(*resealv1.GetAccountsResponse).Accounts})
+	if d.stream != st {
+		return
+	}
+	from, through := d.Engine.SyncDays(d.Now())
+	for day := from; day <= through; day++ {
+		for next := []byte(nil); ; {
+			resp, ok := d.ask(&resealv1.ReadDayRequest{Day: day, From: next})
+			if !ok {
+				return
+			}
+			page := resp.(*resealv1.ReadDayResponse)
+			if len(page.Messages)+len(page.Ends)+len(page.Receipts) > 0 {
+				_ = d.Step(client.DayRead{Day: day, Response: page})
+			}
+			if d.stream != st {
+				return
+			}
+			if next = page.Next; len(next) == 0 {
+				break
+			}
+		}
+	}
+	if d.Step(client.Synced{Through: through}) == nil {
+		d.synced = true
+	}
+}
+
+// ask makes a call of the driver's own; if it fails the connection is lost.
+func (d *Device) ask(req proto.Message) (proto.Message, bool) {
+	x := d.W.exchange(d, req)
+	if x.Err != nil {
+		if refusal.Reason(x.Err) == resealv1.Reason_REASON_SESSION_ENDED {
+			d.sessionEnded()
+			return nil, false
+		}
+		d.Disconnect()
+		d.redial = true
+		return nil, false
+	}
+	return x.Response, true
+}
+
+// do does what the engine wants done, once.
+func (d *Device) do(c *call) {
+	var ev client.Event
+	switch f := c.effect.(type) {
+	case client.Upload:
+		d.W.blobs.put(f.Blob, d.Files[f.File], f.Capability.Hash())
+		ev = client.Uploaded{ID: f.Content}
+	case client.Call:
+		x := d.W.exchange(d, f.Request)
+		if x.Err != nil && refusal.Passing(x.Err) {
+			c.parked = true
+			return
+		}
+		a := client.Answered{Call: f, Response: x.Response}
+		if x.Err != nil {
+			detail := refusal.Detail(x.Err)
+			if detail.GetReason() == resealv1.Reason_REASON_SESSION_ENDED {
+				d.sessionEnded()
+				return
+			}
+			a.Response, a.Refusal = nil, &client.Refusal{Reason: detail.GetReason(), Detail: detail}
+		}
+		ev = a
+	}
+	d.calls = slices.DeleteFunc(d.calls, func(o *call) bool { return o == c })
+	delete(d.flight, c.key)
+	_ = d.Step(ev)
+}

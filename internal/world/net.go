@@ -1,0 +1,130 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/internal/caller"
+)
+
+// Exchange is one call on its way.
+type Exchange struct {
+	Device   *Device
+	Request  proto.Message
+	Response proto.Message
+	Err      error
+}
+
+// Fate is what the network does to a call.
+type Fate uint8
+
+// The fates.
+const (
+	Deliver    Fate = iota
+	Drop            // it never arrives
+	LoseAnswer      // it arrives, its answer does not
+	Twice           // it arrives twice; the second answer counts
+	Late            // it arrives at [World.DeliverLate]; for the caller it is lost
+)
+
+// errLost is what a caller sees of a lost call: it may be made again.
+var errLost = errors.New("world: no answer")
+
+// exchange makes one call over the network.
+func (w *World) exchange(d *Device, req proto.Message) *Exchange {
+	x := &Exchange{Device: d, Request: proto.Clone(req)}
+	fate := Deliver
+	if w.Net != nil {
+		fate = w.Net(x)
+	}
+	switch fate {
+	case Drop:
+		x.Err = passing()
+		return x
+	case Late:
+		w.late = append(w.late, x)
+		return &Exchange{Device: d, Request: req, Err: passing()}
+	case Twice:
+		w.invoke(x)
+	}
+	w.invoke(x)
+	if fate == LoseAnswer {
+		x.Response, x.Err = nil, passing()
+		return x
+	}
+	if w.Answer != nil {
+		w.Answer(x)
+	}
+	return x
+}
+
+// DeliverLate lets the calls arrive that were late, and returns how many. Their
+// answers go nowhere.
+func (w *World) DeliverLate() int {
+	late := w.late
+	w.late = nil
+	for _, x := range late {
+		w.invoke(x)
+	}
+	return len(late)
+}
+
+// invoke makes the server handle a call.
+func (w *World) invoke(x *Exchange) {
+	c := x.Device.caller()
+	defer func() { w.store.dead = false }()
+	if x.Err = w.auth.Live(background, c); x.Err != nil {
+		return
+	}
+	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
+	if w.store.dead {
+		x.Response, x.Err = nil, passing()
+	}
+	if x.Err != nil {
+		x.Response = nil
+	} else {
+		x.Response = proto.Clone(x.Response)
+	}
+}
+
+func (w *World) handle(c caller.Caller, req proto.Message) (proto.Message, error) {
+	ctx := caller.With(background, c)
+	switch q := req.(type) {
+	case *resealv1.SendRequest:
+		return w.mailbox.Send(ctx, q)
+	case *resealv1.AddWrapsRequest:
+		return w.mailbox.AddWraps(ctx, q)
+	case *resealv1.ReadDayRequest:
+		return w.mailbox.ReadDay(ctx, q)
+	case *resealv1.AcknowledgeRequest:
+		return w.mailbox.Acknowledge(ctx, q)
+	case *resealv1.ClaimRequest:
+		return w.mailbox.Claim(ctx, q)
+	case *resealv1.PostReceiptRequest:
+		return w.mailbox.PostReceipt(ctx, q)
+	case *resealv1.AskRetryRequest:
+		return w.retry.AskRetry(ctx, q)
+	case *resealv1.CloseRetryRequest:
+		return w.retry.CloseRetry(ctx, q)
+	case *resealv1.LookupRequest:
+		return w.directory.Lookup(ctx, q)
+	case *resealv1.GetAccountsRequest:
+		return w.directory.GetAccounts(ctx, q)
+	case *resealv1.GetCertificatesRequest:
+		return w.directory.GetCertificates(ctx, q)
+	case *resealv1.ChallengeEpochRequest:
+		return w.auth.ChallengeEpoch(ctx, q)
+	case *resealv1.PublishEpochRequest:
+		return w.auth.PublishEpoch(ctx, q)
+	case *resealv1.GetBookRequest:
+		return w.auth.GetBook(ctx, q)
+	case *resealv1.PutBookRequest:
+		return w.auth.PutBook(ctx, q)
+	case *resealv1.SetBlockedRequest:
+		return w.auth.SetBlocked(ctx, q)
+	}
+	panic(fmt.Sprintf("world: no call for %T", req))
+}

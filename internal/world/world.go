@@ -1,0 +1,235 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
+	"github.com/reseal/reseal/bus/local"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/server/auth"
+	"github.com/reseal/reseal/server/directory"
+	"github.com/reseal/reseal/server/mailbox"
+	"github.com/reseal/reseal/server/retry"
+	"github.com/reseal/reseal/store/memory"
+)
+
+// World is one server, its accounts and their devices.
+type World struct {
+	T testing.TB
+	// Net decides what happens to each call; nil delivers. It may change the
+	// request, which is a copy.
+	Net func(x *Exchange) Fate
+	// Answer may change what the server answered, which is a copy too.
+	Answer func(x *Exchange)
+	// Stream may change, drop or multiply what the server streams.
+	Stream func(d *Device, ev *Event) []*Event
+	// Crash is asked at each step of each device; n counts from 0.
+	Crash func(n int, d *Device) Death
+
+	rng  *rand.Rand
+	rand *rand.ChaCha8
+	now  identity.Time
+	mono time.Duration
+
+	store     *faulty
+	auth      *auth.Service
+	mailbox   *mailbox.Service
+	retry     *retry.Service
+	directory *directory.Service
+	calls     *connect.Server
+	blobs     *Blobs
+	counts    *counts
+
+	accounts []*Account
+	devices  []*Device
+	late     []*Exchange
+	steps    int
+}
+
+// Death is how a device dies at a step.
+type Death uint8
+
+// The deaths.
+const (
+	Lives      Death = iota
+	BeforeItIs       // before the batch is durable
+	AfterItIs        // after, and before any effect
+)
+
+// Run runs a test in a fresh world.
+func Run(t *testing.T, seed uint64, test func(w *World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed)
+		defer w.close()
+		test(w)
+	})
+}
+
+func newWorld(t testing.TB, seed uint64) *World {
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(seed >> (8 * i))
+	}
+	w := &World{
+		T: t, rand: rand.NewChaCha8(key), rng: rand.New(rand.NewPCG(seed, 1)), counts: &counts{n: map[string]int{}},
+		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)),
+	}
+	w.store = new(faulty)
+	st, err := memory.New(records.Schema, memory.Options{Clock: w.Now, Outcome: w.store.outcome})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store.Store = st
+	w.blobs = &Blobs{blobs: map[string]*blob{}}
+	w.serve()
+	return w
+}
+
+// serve puts the handlers together as package server does. Limits on rates are
+// left out, and streams do not look at their sessions by the minute.
+func (w *World) serve() {
+	log, b := slog.New(slog.DiscardHandler), new(local.Bus)
+	w.auth = &auth.Service{
+		Store: w.store, Bus: b, Topics: topics{}, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now, Rand: w.rand,
+		ChallengeKey: [32]byte{1},
+	}
+	w.mailbox = &mailbox.Service{
+		Store: w.store, Bus: b, Blobs: w.blobs, Sessions: w.auth, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now,
+		Rand: w.rand, Stop: make(chan struct{}),
+	}
+	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now}
+	w.directory = &directory.Service{Store: w.store, Log: log}
+	w.calls = connect.NewServer()
+	resealv1connect.RegisterMailboxServiceHandler(w.calls, struct {
+		*mailbox.Service
+		retries
+	}{w.mailbox, retries{w.retry}})
+}
+
+type retries struct{ *retry.Service }
+
+type topics struct{}
+
+func (topics) Directory(a identity.AccountID) string { return mailbox.DirectoryTopic(a) }
+func (topics) Sessions(a identity.AccountID) string  { return mailbox.SessionTopic(a) }
+func (topics) Book(a identity.AccountID) string      { return mailbox.BookTopic(a) }
+
+// free limits nothing.
+type free struct{}
+
+func (free) Allow(string, string) error { return nil }
+
+// counts are the server's counters. Streams count too, so it has a lock.
+type counts struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *counts) Count(name, label string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if label != "" {
+		name += "/" + label
+	}
+	c.n[name]++
+}
+
+// Counted is a counter of the server, "name" or "name/label".
+func (w *World) Counted(name string) int {
+	w.counts.mu.Lock()
+	defer w.counts.mu.Unlock()
+	return w.counts.n[name]
+}
+
+// Now is the server's clock; devices have it with their skew.
+func (w *World) Now() time.Time { return w.now.Time() }
+
+// Time is the server's clock as records have it.
+func (w *World) Time() identity.Time { return w.now }
+
+// Pass lets time pass without anybody noticing yet.
+func (w *World) Pass(d time.Duration) {
+	w.now = w.now.Add(d)
+	w.mono += d
+}
+
+// Advance lets time pass, then ticks every device that runs and lets things
+// come to rest.
+func (w *World) Advance(d time.Duration) {
+	w.T.Helper()
+	w.Pass(d)
+	for _, dev := range w.devices {
+		dev.Tick()
+	}
+	w.Run()
+}
+
+// maxActions is how much may happen before a world counts as never at rest.
+const maxActions = 50_000
+
+// Run lets everything happen that can, in an order of the seed's choice, until
+// the world is at rest. Calls that failed in passing are made again twice.
+func (w *World) Run() {
+	w.T.Helper()
+	rounds := 0
+	for range maxActions {
+		if w.Step() {
+			continue
+		}
+		if rounds++; rounds > 3 || !w.unpark() {
+			return
+		}
+	}
+	w.T.Fatal("world: does not come to rest")
+}
+
+// Step lets one thing happen, and reports whether there was one.
+func (w *World) Step() bool {
+	synctest.Wait()
+	var ready []func()
+	for _, d := range w.devices {
+		ready = append(ready, d.ready()...)
+	}
+	if len(ready) == 0 {
+		return false
+	}
+	ready[w.rng.IntN(len(ready))]()
+	return true
+}
+
+// unpark makes what failed in passing ready again.
+func (w *World) unpark() (some bool) {
+	for _, d := range w.devices {
+		some = d.unpark() || some
+	}
+	return some
+}
+
+func (w *World) close() {
+	for _, d := range w.devices {
+		d.hangUp()
+	}
+	synctest.Wait()
+}
+
+// must fails the test on an error that only a fault of the test can cause.
+func must[V any](w *World, v V, err error) V {
+	w.T.Helper()
+	if err != nil {
+		w.T.Fatal(fmt.Errorf("world: %w", err))
+	}
+	return v
+}
+
+var background = context.Background()
