@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,7 @@ func (c *cli) choose(o *owner) (string, error) {
 		for _, l := range all {
 			names = append(names, l.Handle)
 		}
+		slices.Sort(names)
 		return "", usagef("--as HANDLE says which", "several accounts are logged in here: %s", strings.Join(names, ", "))
 	}
 	return all[0].Handle, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/reseal/reseal/client/handover"
 	"github.com/reseal/reseal/client/password"
 	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/internal/terminal"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/store"
@@ -74,7 +75,7 @@ func endedAs(s message.State) func(error) bool {
 // is everything else.
 var kinds = []kind{
 	{"usage", typed[*usageError](nil), "", `try "reseal help"`},
-	{"interrupted", any_(errInterrupted), "interrupted", "what was begun goes on with the next command; nothing is lost"},
+	{"interrupted", any_(errInterrupted, context.Canceled), "interrupted", "what was begun goes on with the next command; nothing is lost"},
 	{"login_failed", any_(reseal.ErrLogin), "wrong password or unknown account", "check the handle, the keyboard layout and the server"},
 	{"not_reseal", any_(reseal.ErrNotReseal), "what answers there is no reseal server", "check --server or RESEAL_SERVER; in a foreign network, log in to that first"},
 	{"offline", any_(reseal.ErrOffline), "no server answers", `is it running ("reseal serve")? --server or RESEAL_SERVER says where`},
@@ -88,7 +89,7 @@ var kinds = []kind{
 	{"handle", any_(reseal.ErrHandle), "not a handle", "3 to 32 of a-z, 0-9, '.', '_', '-', starting with a letter, no separator last or doubled"},
 	{"weak_password", typed[*password.Weak](nil), "", "use four or more words that do not belong together"},
 	{"password", any_(password.Err, errMismatch), "", "passwords are UTF-8 text without control characters"},
-	{"no_terminal", any_(handover.ErrPrompt), "cannot ask on this terminal", "use --password-stdin or RESEAL_PASSWORD"},
+	{"no_terminal", any_(handover.ErrPrompt, terminal.ErrAnswer), "no answer on this terminal", "use --password-stdin or RESEAL_PASSWORD"},
 	{"signup_closed", any_(reseal.ErrSignupClosed), "the server takes no new accounts", "ask its operator"},
 	{"unknown_account", typed[*reseal.UnknownAccountError](nil), "", "check the handle; nothing was sent to anybody"},
 	{"unknown_message", any_(reseal.ErrUnknownMessage), "no message has this id", `"reseal inbox --all" and "reseal inbox --sent" list them`},

@@ -25,6 +25,7 @@ func newNames(c *cli) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				_ = c.online(ctx, a) // what is known here is better than nothing
 				return c.names(ctx, a, args[0])
 			})
 		},

@@ -80,10 +80,7 @@ func (c *cli) open(ctx context.Context, a *reseal.Account, prefix, out string, f
 	err = a.Open(ctx, m.ID, d.deliver, bars.Report)
 	bars.Stop()
 	d.discard()
-	if err != nil {
-		return err
-	}
-	return d.tell()
+	return err
 }
 
 // awaitKey waits for the key of a message that has none yet.
@@ -123,6 +120,8 @@ func (d *delivery) aim(out string) error {
 	case err == nil && info.IsDir():
 		d.folder = path
 		return nil
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s", errNotFile, out)
 	case err == nil && !d.force, errors.Is(err, os.ErrNotExist) && dangling(path):
 		return fmt.Errorf("%w: %s", errExists, out)
 	}
@@ -142,22 +141,27 @@ func dangling(path string) bool {
 	return err == nil
 }
 
-// deliver takes the content. When it returns nil, what was sent is durable (or
-// shown), since a message to be viewed once is gone then.
-func (d *delivery) deliver(ct reseal.Content) error {
+// deliver takes the content. When it returns nil, what was sent is durable or
+// shown, and where it is was told, since a message to be viewed once is gone
+// then.
+func (d *delivery) deliver(ct reseal.Content) (err error) {
 	d.item = openedItem{
 		ID: ct.Message.ID.String(), From: ct.Message.Handle, Name: ct.Name, Type: ct.Type, Caption: ct.Caption, Bytes: ct.Size,
 	}
-	isText := ct.Text && ct.Size <= maxText
 	switch {
 	case d.stdout:
 		d.bars.Stop() // two writers on one terminal
-		_, err := io.Copy(d.c.stdout, ct.Reader)
-		return err
-	case isText && d.name == "":
-		return d.text(ct)
+		_, err = io.Copy(d.c.stdout, ct.Reader)
+	case ct.Text && ct.Size <= maxText && d.name == "":
+		err = d.text(ct)
+	default:
+		err = d.file(ct)
 	}
-	return d.file(ct)
+	if err != nil {
+		return err
+	}
+	d.bars.Stop()
+	return d.tell()
 }
 
 func (d *delivery) text(ct reseal.Content) error {

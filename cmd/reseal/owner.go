@@ -119,13 +119,18 @@ func openOwner(home, server string) (*owner, error) {
 func (o *owner) run(ctx context.Context, c *cli, f func(context.Context, *owner) error) error {
 	l, err := handover.Listen(o.in.Dir(), o.handle)
 	if err != nil {
-		return errors.Join(err, o.in.Close())
+		// A file system without sockets: this command can do its work all the
+		// same.
+		c.notef("hint: other commands at this home cannot run meanwhile: %s", plain(err))
 	}
 	o.enter()
 	err = f(ctx, o)
 	o.leave(&o.busy)
 	o.finish(c)
-	return errors.Join(err, l.Close(), o.in.Close())
+	if l != nil {
+		err = errors.Join(err, l.Close())
+	}
+	return errors.Join(err, o.in.Close())
 }
 
 // finish waits for the commands of others.

@@ -143,9 +143,11 @@ func testList() error {
 	}
 	now := identity.TimeOf(time.Now())
 	d := identity.Device{ID: identity.DeviceID{1}, Key: dev.Public(), AddedAt: now, Class: identity.Native, How: identity.ByPassword}
-	first := identity.FirstList(identity.AccountID{1}, k.Public(), k.Public().Next(), d, now)
-	first.BookVersion, first.BookHash = 1, [32]byte{1}
-	l, err := identity.SignList(first, k)
+	next, err := identity.NewAccountKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	l, err := identity.SignList(identity.FirstList(identity.AccountID{1}, k.Public(), next.Public().Next(), d, now), k)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,11 @@ such a file and it has a "."; "./ben" is always a file.`,
 			if err != nil {
 				return err
 			}
+			closeIt, err := c.openSpecial(&file, &f)
+			if err != nil {
+				return err
+			}
+			defer closeIt()
 			return c.use(cmd.Context(), func(ctx context.Context, o *owner) error { return c.send(ctx, o, to, file, f) })
 		},
 		ValidArgsFunction: c.complete("handles", cobra.ShellCompDirectiveDefault),

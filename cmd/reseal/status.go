@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,10 +46,11 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(all, func(a, b reseal.LoggedIn) int { return strings.Compare(a.Handle, b.Handle) })
 	why := reasons(o.resume(ctx))
 	s := status{Accounts: []statusAccount{}, Server: c.server}
 	for _, l := range all {
-		if c.as != "" && l.Handle != c.as {
+		if c.as != "" && l.Handle != strings.ToLower(c.as) {
 			continue
 		}
 		sa := statusAccount{Account: l.Handle, AccountID: l.Account.String(), Device: l.Device.String(), Server: l.Server}

@@ -81,10 +81,19 @@ func (c *cli) events(ctx context.Context, a *reseal.Account) error {
 	if !c.json && !c.again {
 		c.notef("watching for %s; interrupt (Ctrl-C) ends it", a.Handle())
 	}
+	// The account may have connected before anybody listened.
+	connected := a.Connected()
+	if connected {
+		if err := c.event(a, reseal.Event{Kind: reseal.KindConnected, Time: time.Now()}); err != nil {
+			return err
+		}
+	}
 	for e := range events {
-		if e.Kind == reseal.KindGranted || e.Kind == reseal.KindDenied {
+		again := e.Kind == reseal.KindConnected && connected
+		if again || e.Kind == reseal.KindGranted || e.Kind == reseal.KindDenied {
 			continue
 		}
+		connected = e.Kind == reseal.KindConnected || connected && e.Kind != reseal.KindDisconnected
 		if err := c.event(a, e); err != nil {
 			return err
 		}
@@ -98,7 +107,11 @@ func (c *cli) events(ctx context.Context, a *reseal.Account) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return reseal.ErrClosed // logged out by another command
+	// Another command has logged out.
+	if err := c.event(a, reseal.Event{Kind: reseal.KindSessionEnded, Time: time.Now()}); err != nil {
+		return err
+	}
+	return reseal.ErrSessionEnded
 }
 
 // eventItem has, besides event, time and account, what each kind of event has.
@@ -108,6 +121,7 @@ type eventItem struct {
 	Account   string   `json:"account"`
 	ID        string   `json:"id,omitempty"`
 	From      string   `json:"from,omitempty"`
+	FromID    string   `json:"from_id,omitempty"`
 	To        string   `json:"to,omitempty"`
 	Contact   string   `json:"contact,omitempty"`
 	Device    string   `json:"device,omitempty"`
@@ -134,10 +148,11 @@ func eventObject(account string, e reseal.Event) eventItem {
 	}
 	switch e.Kind {
 	case reseal.KindMessage:
-		i.From, i.Ready = e.Handle, &e.Ready
+		// A stranger's handle is not known before their keys have come.
+		i.From, i.FromID, i.Ready = e.Handle, e.Peer.String(), &e.Ready
 	case reseal.KindReady:
 		waited := e.Waited.Seconds()
-		i.From, i.Waited, i.Retried, i.By = e.Handle, &waited, &e.Retried, e.By
+		i.From, i.FromID, i.Waited, i.Retried, i.By = e.Handle, e.Peer.String(), &waited, &e.Retried, e.By
 	case reseal.KindStored, reseal.KindNotSent:
 		i.To, i.Devices, i.Rewrapped = e.Handle, e.Devices, e.Rewrapped
 		if e.Err != nil {

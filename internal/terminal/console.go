@@ -64,6 +64,9 @@ func (c *Console) Prompt(ctx context.Context, label string, echo bool) ([]byte, 
 		if !echo {
 			_, _ = io.WriteString(c.out, "\n")
 		}
+		if errors.Is(a.err, io.EOF) {
+			a.err = ErrAnswer
+		}
 		return a.line, a.err
 	case <-ctx.Done():
 		c.Restore()
