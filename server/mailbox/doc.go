@@ -41,7 +41,7 @@ import (
 
 // Limits of one call.
 const (
-	MaxWraps       = 32  // wraps in one AddWraps; a Send has message.MaxWraps for each account
+	MaxWraps       = 32 // wraps in one AddWraps; a Send has message.MaxWraps for each account
 	MaxSegments    = message.MaxInlineSegments
 	MaxAcknowledge = 256 // queue entries in one Acknowledge
 	MaxWatch       = 4096
