@@ -104,6 +104,7 @@ var kinds = []kind{
 	{"blocked", any_(reseal.ErrBlocked), "you have blocked that account", `"reseal contacts unblock HANDLE"`},
 	{"alarm", any_(reseal.ErrAlarm), "that account's keys changed in a way its old key does not vouch for", `ask the person elsewhere, compare "contacts verify", then "contacts trust"`},
 	{"altered", any_(reseal.ErrAltered), "the content at the server is not what was sent: nothing of it was shown", "ask the sender to send it again, and tell the server's operator"},
+	{"not_shown", any_(reseal.ErrNotShown), "the content was not read to its end, and counts as not viewed", "open it again"},
 	{"gone", any_(reseal.ErrGone), "the content is no longer at the server", "ask the sender to send it again"},
 	{"too_large", any_(reseal.ErrTooLarge), "", "send less at once"},
 	{"rate", typed[*reseal.RateError](nil), "", "wait, and try again"},
