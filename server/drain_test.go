@@ -268,6 +268,47 @@ func TestOuterLimits(t *testing.T) {
 	}
 }
 
+// A silent event stream outlives every time of a call, over both versions of
+// HTTP; a client that does not read loses its connection.
+func TestStreamsOutliveTimes(t *testing.T) {
+	const short = 200 * time.Millisecond
+	w := tw.New(t, nil)
+	server.SetTimes(w.Server, short)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { _ = w.Server.Serve(c, l) }()
+	url := "http://" + l.Addr().String()
+	alice, bob := w.Account("alice"), w.Account("bob")
+	var streams []*tw.Stream
+	for _, h2 := range []bool{false, true} {
+		bob.C = tw.ClientOver(connecthttp.NewTransport(client(h2), url), bob.Token())
+		s, _ := bob.Events()
+		streams = append(streams, s)
+	}
+	time.Sleep(4 * short)
+	m, _ := alice.Send(bob.Account, nil)
+	for _, s := range streams {
+		if ev := s.Next(); !m.Opens(bob, ev.GetMessage().GetWraps()) {
+			t.Error("another event than the message")
+		}
+	}
+	// A request that never ends.
+	slow, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	_, _ = io.WriteString(slow, "POST /reseal.v1.AccountService/ServerInfo HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\nContent-Length: 9\r\n\r\nx")
+	_ = slow.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if b, err := io.ReadAll(slow); err != nil || strings.HasPrefix(string(b), "HTTP/1.1 200") {
+		t.Errorf("a request that never ends: %q, %v", b, err)
+	}
+}
+
 func TestUnknownCalls(t *testing.T) {
 	_, url, _ := listening(t, nil)
 	for _, path := range []string{"/reseal.v1.AccountService/Nothing", "/nothing", "/v1/blobs/x/y"} {

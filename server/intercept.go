@@ -24,6 +24,9 @@ const (
 	writeTimeout = 30 * time.Second // for the client to take one answer
 )
 
+// times are those three, shorter in tests.
+type times struct{ call, read, write time.Duration }
+
 // observe counts and times calls, and makes a panic of a handler a refusal and
 // a line in the log: one bad request must not take the server down.
 func (s *Server) observe(next connect.ServerFunc) connect.ServerFunc {
@@ -51,10 +54,13 @@ func (s *Server) observe(next connect.ServerFunc) connect.ServerFunc {
 		}()
 		if spec.StreamType == connect.StreamTypeUnary {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, callTimeout)
+			ctx, cancel = context.WithTimeout(ctx, s.times.call)
 			defer cancel()
 		}
-		return next(ctx, spec, paced(ctx, stream))
+		if spec.StreamType != connect.StreamTypeUnary {
+			stream = paced(ctx, stream)
+		}
+		return next(ctx, spec, stream)
 	}
 }
 
@@ -122,27 +128,31 @@ func (s *Server) quota(_ context.Context, a identity.AccountID, length uint64) e
 
 // pacer holds the connection that a call came over, to give its client a time
 // for each message. Calls over the WebSocket have the mux's own.
-type pacer struct{ rc *http.ResponseController }
+type pacer struct {
+	rc    *http.ResponseController
+	write time.Duration
+}
 
 type pacerKey struct{}
 
 // pace lets the calls behind h set deadlines, and gives the client readTimeout
 // to send the request.
-func pace(h http.Handler) http.Handler {
+func (s *Server) pace(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		now := time.Now()
 		// Where deadlines are not supported (tests without a connection) there
 		// is no slow client either.
-		_ = rc.SetReadDeadline(now.Add(readTimeout))
-		_ = rc.SetWriteDeadline(now.Add(callTimeout + writeTimeout))
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pacerKey{}, pacer{rc})))
+		_ = rc.SetReadDeadline(now.Add(s.times.read))
+		_ = rc.SetWriteDeadline(now.Add(s.times.call + s.times.write))
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pacerKey{}, pacer{rc, s.times.write})))
 	})
 }
 
 // paced wraps the stream of a server-streaming call: once the request is in, the
 // connection may be silent for as long as it likes, and every answer has
-// writeTimeout to be taken.
+// writeTimeout to be taken. Between answers there is no deadline at all: one that
+// passes ends an HTTP/2 stream even if nothing is being written.
 func paced(ctx context.Context, stream connect.ServerStream) connect.ServerStream {
 	p, ok := ctx.Value(pacerKey{}).(pacer)
 	if !ok {
@@ -160,16 +170,23 @@ func (s pacedStream) Receive(msg any) error {
 	err := s.ServerStream.Receive(msg)
 	if err == nil {
 		_ = s.pacer.rc.SetReadDeadline(time.Time{})
+		_ = s.pacer.rc.SetWriteDeadline(time.Time{})
 	}
 	return err
 }
 
 func (s pacedStream) SendHeaders() error {
-	_ = s.pacer.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	defer s.write()()
 	return s.ServerStream.SendHeaders()
 }
 
 func (s pacedStream) Send(msg any) error {
-	_ = s.pacer.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	defer s.write()()
 	return s.ServerStream.Send(msg)
+}
+
+// write begins the time of one answer; what it returns ends it.
+func (s pacedStream) write() func() {
+	_ = s.pacer.rc.SetWriteDeadline(time.Now().Add(s.pacer.write))
+	return func() { _ = s.pacer.rc.SetWriteDeadline(time.Time{}) }
 }

@@ -35,8 +35,8 @@ func (s *Server) Handler() http.Handler {
 	// No compression: text chosen by others beside secrets in one compressed
 	// stream would leak the secrets by length; what is long is ciphertext.
 	connecthttp.Mount(calls, s.calls, connecthttp.WithReadMaxBytes(MaxRequest), connecthttp.WithCompressors())
-	h.Handle("/", pace(calls))
-	h.Handle("GET /{$}", pace(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	h.Handle("/", s.pace(calls))
+	h.Handle("GET /{$}", s.pace(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write([]byte(greeting))

@@ -88,6 +88,7 @@ type Server struct {
 	mux     *mux.Handler
 	http    *http.Server
 
+	times    times
 	stop     chan struct{} // closed: event streams end
 	drained  chan struct{} // closed: nothing runs any more
 	draining atomic.Bool
@@ -110,7 +111,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("server: Store and BlobFolder are needed")
 	}
 	c = c.withDefaults()
-	s := &Server{config: c, log: c.Log, metrics: metrics.New(), stop: make(chan struct{}), drained: make(chan struct{})}
+	s := &Server{config: c, log: c.Log, metrics: metrics.New(), times: times{callTimeout, readTimeout, writeTimeout}, stop: make(chan struct{}), drained: make(chan struct{})}
 	s.limits = limits.New(*c.Limits, c.Now)
 	if err := s.assemble(c); err != nil {
 		return nil, err

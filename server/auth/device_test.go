@@ -139,11 +139,15 @@ func TestAddDeviceRace(t *testing.T) {
 	w := tw.New(t, nil)
 	d := w.Account("alice")
 	errs := make(chan error, 2)
+	var calls []func()
 	for range 2 {
 		n := d.Account.NewDevice()
 		n.Unbound()
 		req, _ := n.AddRequest()
-		go func() { _, err := n.C.AddDevice(ctx, req); errs <- err }()
+		calls = append(calls, func() { _, err := n.C.AddDevice(ctx, req); errs <- err })
+	}
+	for _, call := range calls {
+		go call()
 	}
 	e1, e2 := <-errs, <-errs
 	if (e1 == nil) == (e2 == nil) {

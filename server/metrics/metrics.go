@@ -30,6 +30,7 @@ var counters = []struct{ name, label, help string }{
 	{"logins", "result", "Logins finished."},
 	{"signups", "", "Accounts made."},
 	{"devices", "change", "Devices added and removed."},
+	{"passwords", "change", "Passwords changed."},
 	{"epochs", "", "Epoch certificates published."},
 	{"refusals", "reason", "Calls refused, by reason."},
 	{"blob_refusals", "code", "Blob requests refused, by code."},
