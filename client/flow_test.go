@@ -22,6 +22,7 @@ func pair(w *world.World) (ana, bob *world.Account, a, b1, b2 *world.Device) {
 func sent(w *world.World, from *world.Device, p message.Policy, to *world.Account) *world.Message {
 	m := from.Send(p, to)
 	w.Run()
+	m.ID() // noted, for when the device is away
 	return m
 }
 

@@ -212,7 +212,9 @@ var openingCases = []struct {
 			t.Fatalf("%+v", s)
 		}
 	}},
-	{"4: alarm", func(t *testing.T, o *opening) { o.setup = func(step func(client.Event) client.Output) { step(fork(t, o)) } }, nil,
+	{"4: alarm", func(t *testing.T, o *opening) {
+		o.setup = func(step func(client.Event) client.Output) { step(fork(t, o)) }
+	}, nil,
 		func(t *testing.T, s *seen) {
 			if s.held(t); s.state != client.Held {
 				t.Fatalf("%+v", s)

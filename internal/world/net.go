@@ -1,7 +1,6 @@
 package world
 
 import (
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -29,9 +28,6 @@ const (
 	Twice           // it arrives twice; the second answer counts
 	Late            // it arrives at [World.DeliverLate]; for the caller it is lost
 )
-
-// errLost is what a caller sees of a lost call: it may be made again.
-var errLost = errors.New("world: no answer")
 
 // exchange makes one call over the network.
 func (w *World) exchange(d *Device, req proto.Message) *Exchange {

@@ -233,3 +233,6 @@ func must[V any](w *World, v V, err error) V {
 }
 
 var background = context.Background()
+
+// Rand is the world's source of randomness.
+func (w *World) Rand() *rand.ChaCha8 { return w.rand }

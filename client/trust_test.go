@@ -1,0 +1,422 @@
+package client_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/world"
+	"github.com/reseal/reseal/message"
+)
+
+// next is the account's next list, changed.
+func next(a *world.Account, change func(l *identity.DeviceList)) identity.DeviceList {
+	old := a.List()
+	l := old.List
+	l.Version, l.Prev, l.IssuedAt = l.Version+1, old.Hash(), a.W.Time()
+	l.Devices = append([]identity.Device(nil), l.Devices...)
+	if change != nil {
+		change(&l)
+	}
+	return l
+}
+
+// rotated hands the account over to its committed next key.
+func rotated(t *testing.T, a *world.Account) (l *identity.SignedList, key identity.AccountKey) {
+	t.Helper()
+	fresh, err := identity.NewAccountKey(a.W.Rand())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keep []identity.DeviceID
+	for _, d := range a.List().List.Devices {
+		keep = append(keep, d.ID)
+	}
+	unsigned, err := identity.Rotate(a.List(), a.Next.Public(), fresh.Public().Next(), keep, a.W.Time())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err = identity.SignRotation(unsigned, a.Key, a.Next); err != nil {
+		t.Fatal(err)
+	}
+	a.Key, a.Next = a.Next, fresh
+	return l, a.Key
+}
+
+// reset gives the account a key that nothing hands over to.
+func reset(t *testing.T, a *world.Account, over uint64) (*identity.SignedList, identity.AccountKey) {
+	t.Helper()
+	key, err := identity.NewAccountKey(a.W.Rand())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := identity.SignList(next(a, func(l *identity.DeviceList) { l.Key = key.Public(); l.Version += over }), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, key
+}
+
+func keysOf(a *world.Account, l *identity.SignedList, rotations ...*identity.SignedList) *resealv1.AccountKeys {
+	k := &resealv1.AccountKeys{AccountId: a.ID[:], List: l.Bytes(), Handle: a.Handle}
+	for _, r := range rotations {
+		k.Rotations = append(k.Rotations, r.Bytes())
+	}
+	for _, d := range a.Devices {
+		k.Certificates = append(k.Certificates, d.First.Certificate.Bytes())
+	}
+	return k
+}
+
+func contact(t *testing.T, d *world.Device, a *world.Account) client.Contact {
+	t.Helper()
+	all, err := d.Engine.Contacts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		if c.Account == a.ID {
+			return c
+		}
+	}
+	t.Fatalf("%s does not know %s", d.Name, a.Handle)
+	return client.Contact{}
+}
+
+// told is an event of the stream about an account.
+func told(k *resealv1.AccountKeys) client.Event {
+	return client.Streamed{Event: &world.Event{Event: &resealv1.EventsResponse_Account{Account: k}}}
+}
+
+// Every alarm holds sends, answers and the inbox back until the user decides,
+// or a later list is the way out.
+func TestAlarms(t *testing.T) {
+	type lie struct {
+		name string
+		// keys is what the server tells ana of bob.
+		keys func(t *testing.T, bob *world.Account) *resealv1.AccountKeys
+		// trust tells whether the user can agree to the key.
+		trust bool
+	}
+	for _, c := range []lie{
+		{"fork", func(_ *testing.T, bob *world.Account) *resealv1.AccountKeys {
+			l := bob.List().List
+			l.IssuedAt++
+			return keysOf(bob, bob.Sign(l))
+		}, false},
+		{"next list that does not follow", func(_ *testing.T, bob *world.Account) *resealv1.AccountKeys {
+			return keysOf(bob, bob.Sign(next(bob, func(l *identity.DeviceList) { l.Prev[0] ^= 1 })))
+		}, false},
+		{"changed next key", func(_ *testing.T, bob *world.Account) *resealv1.AccountKeys {
+			return keysOf(bob, bob.Sign(next(bob, func(l *identity.DeviceList) { l.Next[0] ^= 1 })))
+		}, false},
+		{"second succession", func(t *testing.T, bob *world.Account) *resealv1.AccountKeys {
+			other, err := identity.NewAccountKey(bob.W.Rand())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := identity.SignRotation(next(bob, func(l *identity.DeviceList) { l.Key = other.Public() }), bob.Key, other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return keysOf(bob, l)
+		}, false},
+		{"reset", func(t *testing.T, bob *world.Account) *resealv1.AccountKeys {
+			l, _ := reset(t, bob, 0)
+			return keysOf(bob, l)
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			world.Run(t, 1, func(w *world.World) {
+				ana, bob, a, b1, b2 := pair(w)
+				from := sent(w, b1, message.Keep, ana)
+				to := sent(w, a, message.Keep, bob)
+				k := c.keys(t, bob)
+				if err := a.Step(client.Learned{Accounts: []*resealv1.AccountKeys{k}}); err != nil {
+					t.Fatal(err)
+				}
+				if world.Told[client.Alarm](a) != 1 || contact(t, a, bob).Alarm == "" {
+					t.Fatal("no alarm")
+				}
+				// The inbox.
+				w.State(from, client.Held, a)
+				if _, err := a.Engine.Opening(a.Now(), from.ID()); !errors.Is(err, client.ErrHeld) {
+					t.Fatal(err)
+				}
+				// Sends.
+				content := a.Content(false)
+				_ = a.Step(content)
+				cmd := client.Send{Content: content.ID, Policy: message.Once, To: []client.Recipient{{Account: bob.ID, Client: message.ClientID{1}}}}
+				if err := a.Step(cmd); !errors.Is(err, client.ErrAlarm) {
+					t.Fatal(err)
+				}
+				// (Answers: TestHolderAnswersOnlyIf.)
+				// Another key than the one that raised it is not what is agreed to.
+				key := contact(t, a, bob).NewKey
+				wrong := key
+				wrong[0] ^= 1
+				trust := func(key identity.AccountPublic) error {
+					return a.Step(client.ChangeContact{Account: bob.ID, Change: client.Trust, Key: key})
+				}
+				if err := trust(wrong); err == nil {
+					t.Fatal("another key was agreed to")
+				}
+				err := trust(key)
+				if (err == nil) != c.trust {
+					t.Fatalf("trust: %v", err)
+				}
+				got := contact(t, a, bob)
+				if c.trust {
+					if got.Alarm != "" || got.Key != key {
+						t.Fatalf("%+v", got)
+					}
+					return
+				}
+				// The way out: a later list that follows what is pinned.
+				b3 := bob.Device()
+				if got := contact(t, a, bob); got.Alarm != "" {
+					t.Fatalf("%+v", got)
+				}
+				w.Readable(from, a)
+				w.Readable(to, b1, b2, b3)
+			})
+		})
+	}
+}
+
+func TestRotationsAreFollowedAndKeepTheMark(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, b1, _ := pair(w)
+		c := contact(t, a, bob)
+		if err := a.Step(client.ChangeContact{Account: bob.ID, Change: client.Verify, Key: c.Key}); err != nil {
+			t.Fatal(err)
+		}
+		w.Run()
+		a.Stop()
+		// Two rotations and a list on top while ana is away.
+		for range 2 {
+			l, _ := rotated(t, bob)
+			bob.Put(l)
+		}
+		bob.Put(bob.Sign(next(bob, nil)))
+		a.Start()
+		w.Run()
+		// A list that comes along without the rotations is no alarm: they are
+		// fetched.
+		if err := a.Step(told(keysOf(bob, bob.List()))); err != nil {
+			t.Fatal(err)
+		}
+		w.Run()
+		got := contact(t, a, bob)
+		if got.Alarm != "" || got.Key != bob.Key.Public() || !got.Verified || got.WasVerified {
+			t.Fatalf("%+v", got)
+		}
+		// The own devices follow as well.
+		b1.Disconnect()
+		b1.Connect()
+		w.Run()
+		l, _, err := b1.Engine.OwnKeys()
+		if err != nil || l.Hash() != bob.List().Hash() || world.Told[client.Alarm](b1) != 0 {
+			t.Fatal("the own device did not follow")
+		}
+		w.Readable(sent(w, a, message.Once, bob), b1)
+	})
+}
+
+func TestAnOwnListByAnotherKeyIsAnAlarm(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, _, b1, _ := pair(w)
+		l, _ := reset(t, bob, 0)
+		bob.Put(l)
+		b1.Disconnect()
+		b1.Connect()
+		w.Run()
+		own, _, err := b1.Engine.OwnKeys()
+		if err != nil || own.List.Key != bob.Key.Public() || world.Told[client.Alarm](b1) == 0 {
+			t.Fatal("the own key was exchanged")
+		}
+	})
+}
+
+// Nothing that a lying server says without a signature changes who gets wraps.
+func TestALyingServerAddsNoDevice(t *testing.T) {
+	for name, lie := range map[string]func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys){
+		"older list": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			old := bob.Sign(identity.FirstList(bob.ID, bob.Key.Public(), bob.Next.Public().Next(), bob.List().List.Devices[0], bob.W.Time()))
+			k.List = old.Bytes()
+		},
+		"ghost device in the list": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			i := len(k.List) / 2
+			k.List = append([]byte(nil), k.List...)
+			k.List[i] ^= 1
+		},
+		"list of another account": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			mallory := bob.W.Account("mallory")
+			mallory.NewDevice()
+			d := mallory.Devices[0]
+			l := mallory.Sign(identity.FirstList(mallory.ID, mallory.Key.Public(), mallory.Next.Public().Next(),
+				identity.Device{ID: d.ID, Key: d.Key.Public(), AddedAt: bob.W.Time(), Class: identity.Native, How: identity.ByPassword}, bob.W.Time()))
+			k.List = l.Bytes()
+		},
+		"ghost certificate": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			ghost := bob.NewDevice() // of the account by its own word alone
+			k.Certificates = append(k.Certificates, ghost.First.Certificate.Bytes())
+		},
+		"certificate signed by another device": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			e, err := client.FirstEpoch(bob.ID, bob.Devices[1].ID, bob.Devices[0].Key, 2, bob.W.Time(), bob.W.Rand())
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.Certificates = append(k.Certificates, e.Certificate.Bytes())
+		},
+		"list of a newer version": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) {
+			k.List = append([]byte(nil), k.List...)
+			k.List[1]++
+		},
+		"nothing at all": func(t *testing.T, bob *world.Account, k *resealv1.AccountKeys) { proto.Reset(k) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			world.Run(t, 1, func(w *world.World) {
+				_, bob, a, b1, b2 := pair(w)
+				before := contact(t, a, bob)
+				k := keysOf(bob, bob.List())
+				lie(t, bob, k)
+				for _, ev := range []client.Event{client.Learned{Accounts: []*resealv1.AccountKeys{k}}, told(k)} {
+					if err := a.Step(ev); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if after := contact(t, a, bob); after != before {
+					t.Fatalf("%+v, before %+v", after, before)
+				}
+				var to int
+				w.Net = func(x *world.Exchange) world.Fate {
+					if q, ok := x.Request.(*resealv1.SendRequest); ok {
+						to = len(q.Wraps)
+					}
+					return world.Deliver
+				}
+				w.Readable(sent(w, a, message.Once, bob), b1, b2)
+				if to != 2 {
+					t.Fatalf("wrapped for %d devices", to)
+				}
+			})
+		})
+	}
+}
+
+// A stranger whom the server calls by a friend's handle does not take it.
+func TestAStrangerTakesNoHandle(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, _, _ := pair(w)
+		mallory := w.Account("mallory")
+		m1 := mallory.Device()
+		w.Answer = func(x *world.Exchange) {
+			if r, ok := x.Response.(*resealv1.GetAccountsResponse); ok && x.Device == a {
+				for _, k := range r.Accounts {
+					k.Handle = "bob"
+				}
+			}
+		}
+		sent(w, m1, message.Keep, a.Account)
+		c, ok := a.Engine.ContactByHandle("bob")
+		if !ok || c.Account != bob.ID {
+			t.Fatal("the handle names a stranger")
+		}
+		if c := contact(t, a, mallory); !c.Renamed || c.Accepted {
+			t.Fatalf("%+v", c)
+		}
+	})
+}
+
+// A server that withholds everything makes nothing wrong, and when it stops
+// everything opens.
+func TestAServerThatWithholds(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, b1, b2 := pair(w)
+		mute := true
+		w.Stream = func(_ *world.Device, ev *world.Event) []*world.Event {
+			if _, end := ev.Event.(*resealv1.EventsResponse_CaughtUp); mute && !end {
+				return nil
+			}
+			return []*world.Event{ev}
+		}
+		w.Answer = func(x *world.Exchange) {
+			if r, ok := x.Response.(*resealv1.ReadDayResponse); ok && mute {
+				proto.Reset(r)
+			}
+			if r, ok := x.Response.(*resealv1.SendResponse); ok && mute {
+				r.Stale = nil
+			}
+		}
+		m := sent(w, a, message.Keep, bob)
+		b3 := bob.Device()
+		for range 3 {
+			b3.Disconnect()
+			b3.Connect()
+			w.Advance(time.Hour)
+		}
+		if b1.Is(m) != "" || b3.Is(m) != "" {
+			t.Fatal("it leaked")
+		}
+		mute = false
+		for _, d := range []*world.Device{a, b1, b2, b3} {
+			d.Disconnect()
+			d.Connect()
+		}
+		w.Run()
+		w.Advance(10 * time.Second)
+		w.Readable(m, b1, b2, b3)
+	})
+}
+
+func TestRecordsOfANewerVersionWaitForAnUpdate(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, b1, _ := pair(w)
+		n := asks(w)
+		newWrap, newHeader := true, false
+		change := func(p *resealv1.Pending) {
+			if newHeader {
+				p.Header[1] = 2
+			}
+			for _, b := range p.Wraps {
+				if newWrap {
+					b[22] = 2
+				}
+			}
+		}
+		w.Stream = func(_ *world.Device, ev *world.Event) []*world.Event {
+			if p := ev.GetMessage(); p != nil {
+				change(p)
+			}
+			return []*world.Event{ev}
+		}
+		m := sent(w, a, message.Keep, bob)
+		w.State(m, client.Update, b1)
+		if _, err := b1.Engine.Opening(b1.Now(), m.ID()); !errors.Is(err, client.ErrUpdate) {
+			t.Fatal(err)
+		}
+		newWrap, newHeader = false, true
+		m2 := sent(w, a, message.Keep, bob)
+		if got := b1.Is(m2); got != "" || len(b1.State.Names("newer/")) != 1 {
+			t.Fatal(got)
+		}
+		if *n != 0 {
+			t.Fatal("asked for")
+		}
+		// They go with their time.
+		b1.Disconnect()
+		w.Advance(32 * 24 * time.Hour)
+		b1.Connect()
+		w.Run()
+		w.Advance(time.Minute)
+		if len(b1.State.Names("newer/")) != 0 {
+			t.Fatal("kept for ever")
+		}
+	})
+}
