@@ -14,7 +14,7 @@ const (
 	MaxValue      = 64 << 10  // bytes of a value; 0 is allowed for once records
 	MaxWrites     = 100       // records that one batch writes or deletes
 	MaxBatch      = 256 << 10 // bytes of all keys and values in one batch, condition keys included
-	MaxConditions = 8         // conditions of one batch
+	MaxConditions = 32        // conditions of one batch
 	MaxPage       = 1000      // records that one Range returns
 )
 
