@@ -120,9 +120,10 @@ func (in *Installation) newDevice(ctx context.Context, c *credentials) (s *vault
 
 // giveUp ends a device that could not be published. After a definite refusal
 // nothing refers to its section, and it goes; where the outcome is unknown it
-// stays: the next login finds it with its share, or sets it aside.
+// stays: the next login finds it with its share, or sets it aside. A session
+// that has ended says nothing about an earlier try (the password changed).
 func (n *newborn) giveUp(err error) error {
-	if refusal.Passing(err) {
+	if refusal.Passing(err) || isSessionEnd(err) {
 		return errors.Join(err, n.section.Close())
 	}
 	return errors.Join(err, n.section.Erase())

@@ -45,7 +45,7 @@ func (s *Service) addDevice(ctx context.Context, c caller.Caller, req *resealv1.
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.read(ctx, c.Account)
+	a, err := s.readAs(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (s *Service) removeDevice(ctx context.Context, c caller.Caller, req *reseal
 	if err != nil {
 		return err
 	}
-	a, err := s.read(ctx, c.Account)
+	a, err := s.readAs(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (s *Service) putShare(ctx context.Context, c caller.Caller, row [32]byte, s
 		return refusal.New(resealv1.Reason_REASON_UNKNOWN_SHARE)
 	}
 	sh.New = &share
-	a, err := s.read(ctx, c.Account)
+	a, err := s.readAs(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *Service) confirmShare(ctx context.Context, c caller.Caller, row [32]byt
 	if err != nil {
 		return err
 	}
-	a, err := s.read(ctx, c.Account)
+	a, err := s.readAs(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -2300,6 +2300,371 @@ func (*SetBlockedResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
 }
 
+type ListSharesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSharesRequest) Reset() {
+	*x = ListSharesRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSharesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSharesRequest) ProtoMessage() {}
+
+func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSharesRequest.ProtoReflect.Descriptor instead.
+func (*ListSharesRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
+}
+
+// ShareRow is a row of shares with the device that it belongs to.
+type ShareRow struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId []byte                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// One, or two while a replacement is under way (opened, new).
+	Shares        []*Share `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareRow) Reset() {
+	*x = ShareRow{}
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareRow) ProtoMessage() {}
+
+func (x *ShareRow) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareRow.ProtoReflect.Descriptor instead.
+func (*ShareRow) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ShareRow) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
+func (x *ShareRow) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+type ListSharesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Rows          []*ShareRow            `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSharesResponse) Reset() {
+	*x = ListSharesResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSharesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSharesResponse) ProtoMessage() {}
+
+func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSharesResponse.ProtoReflect.Descriptor instead.
+func (*ListSharesResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListSharesResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ListSharesResponse) GetRows() []*ShareRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+type StartPasswordChangeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// OPAQUE registration request, 32 bytes.
+	RegistrationRequest []byte `protobuf:"bytes,1,opt,name=registration_request,json=registrationRequest,proto3" json:"registration_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *StartPasswordChangeRequest) Reset() {
+	*x = StartPasswordChangeRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartPasswordChangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartPasswordChangeRequest) ProtoMessage() {}
+
+func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartPasswordChangeRequest.ProtoReflect.Descriptor instead.
+func (*StartPasswordChangeRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *StartPasswordChangeRequest) GetRegistrationRequest() []byte {
+	if x != nil {
+		return x.RegistrationRequest
+	}
+	return nil
+}
+
+type StartPasswordChangeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// OPAQUE registration response, 64 bytes.
+	RegistrationResponse []byte `protobuf:"bytes,1,opt,name=registration_response,json=registrationResponse,proto3" json:"registration_response,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *StartPasswordChangeResponse) Reset() {
+	*x = StartPasswordChangeResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartPasswordChangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartPasswordChangeResponse) ProtoMessage() {}
+
+func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartPasswordChangeResponse.ProtoReflect.Descriptor instead.
+func (*StartPasswordChangeResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *StartPasswordChangeResponse) GetRegistrationResponse() []byte {
+	if x != nil {
+		return x.RegistrationResponse
+	}
+	return nil
+}
+
+type ChangePasswordRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// OPAQUE record of the new password, 192 bytes.
+	OpaqueRecord []byte `protobuf:"bytes,2,opt,name=opaque_record,json=opaqueRecord,proto3" json:"opaque_record,omitempty"`
+	// Under the next credential number.
+	Capsules *Capsules `protobuf:"bytes,3,opt,name=capsules,proto3" json:"capsules,omitempty"`
+	// Every share that ListShares returned, under its row and id, sealed anew.
+	Shares []*Share `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
+	// Hash of the session token, 32 bytes, of the one bound session that stays;
+	// empty for none.
+	KeepSession   []byte `protobuf:"bytes,5,opt,name=keep_session,json=keepSession,proto3" json:"keep_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordRequest) Reset() {
+	*x = ChangePasswordRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordRequest) ProtoMessage() {}
+
+func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
+func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ChangePasswordRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ChangePasswordRequest) GetOpaqueRecord() []byte {
+	if x != nil {
+		return x.OpaqueRecord
+	}
+	return nil
+}
+
+func (x *ChangePasswordRequest) GetCapsules() *Capsules {
+	if x != nil {
+		return x.Capsules
+	}
+	return nil
+}
+
+func (x *ChangePasswordRequest) GetShares() []*Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *ChangePasswordRequest) GetKeepSession() []byte {
+	if x != nil {
+		return x.KeepSession
+	}
+	return nil
+}
+
+type ChangePasswordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential    uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePasswordResponse) Reset() {
+	*x = ChangePasswordResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePasswordResponse) ProtoMessage() {}
+
+func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
+func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ChangePasswordResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ChangePasswordResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_account_proto_rawDesc = "" +
@@ -2443,7 +2808,29 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\n" +
 	"account_id\x18\x01 \x01(\fR\taccountId\x12\x18\n" +
 	"\ablocked\x18\x02 \x01(\bR\ablocked\"\x14\n" +
-	"\x12SetBlockedResponse2\xc5\v\n" +
+	"\x12SetBlockedResponse\"\x13\n" +
+	"\x11ListSharesRequest\"Q\n" +
+	"\bShareRow\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\fR\bdeviceId\x12(\n" +
+	"\x06shares\x18\x02 \x03(\v2\x10.reseal.v1.ShareR\x06shares\"Y\n" +
+	"\x12ListSharesResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12'\n" +
+	"\x04rows\x18\x02 \x03(\v2\x13.reseal.v1.ShareRowR\x04rows\"O\n" +
+	"\x1aStartPasswordChangeRequest\x121\n" +
+	"\x14registration_request\x18\x01 \x01(\fR\x13registrationRequest\"R\n" +
+	"\x1bStartPasswordChangeResponse\x123\n" +
+	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\"\xd6\x01\n" +
+	"\x15ChangePasswordRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12#\n" +
+	"\ropaque_record\x18\x02 \x01(\fR\fopaqueRecord\x12/\n" +
+	"\bcapsules\x18\x03 \x01(\v2\x13.reseal.v1.CapsulesR\bcapsules\x12(\n" +
+	"\x06shares\x18\x04 \x03(\v2\x10.reseal.v1.ShareR\x06shares\x12!\n" +
+	"\fkeep_session\x18\x05 \x01(\fR\vkeepSession\"T\n" +
+	"\x16ChangePasswordResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\x04R\n" +
+	"credential2\xcd\r\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -2459,7 +2846,11 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\tAddDevice\x12\x1b.reseal.v1.AddDeviceRequest\x1a\x1c.reseal.v1.AddDeviceResponse\x12L\n" +
 	"\vBindSession\x12\x1d.reseal.v1.BindSessionRequest\x1a\x1e.reseal.v1.BindSessionResponse\x12X\n" +
 	"\x0fGetSessionShare\x12!.reseal.v1.GetSessionShareRequest\x1a\".reseal.v1.GetSessionShareResponse\x12O\n" +
-	"\fRemoveDevice\x12\x1e.reseal.v1.RemoveDeviceRequest\x1a\x1f.reseal.v1.RemoveDeviceResponse\x12O\n" +
+	"\fRemoveDevice\x12\x1e.reseal.v1.RemoveDeviceRequest\x1a\x1f.reseal.v1.RemoveDeviceResponse\x12I\n" +
+	"\n" +
+	"ListShares\x12\x1c.reseal.v1.ListSharesRequest\x1a\x1d.reseal.v1.ListSharesResponse\x12d\n" +
+	"\x13StartPasswordChange\x12%.reseal.v1.StartPasswordChangeRequest\x1a&.reseal.v1.StartPasswordChangeResponse\x12U\n" +
+	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12O\n" +
 	"\fListSessions\x12\x1e.reseal.v1.ListSessionsRequest\x1a\x1f.reseal.v1.ListSessionsResponse\x12I\n" +
 	"\n" +
 	"EndSession\x12\x1c.reseal.v1.EndSessionRequest\x1a\x1d.reseal.v1.EndSessionResponse\x12O\n" +
@@ -2481,51 +2872,58 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_reseal_v1_account_proto_goTypes = []any{
-	(*ServerInfoRequest)(nil),       // 0: reseal.v1.ServerInfoRequest
-	(*ServerInfoResponse)(nil),      // 1: reseal.v1.ServerInfoResponse
-	(*StartSignupRequest)(nil),      // 2: reseal.v1.StartSignupRequest
-	(*StartSignupResponse)(nil),     // 3: reseal.v1.StartSignupResponse
-	(*ChallengeEpochRequest)(nil),   // 4: reseal.v1.ChallengeEpochRequest
-	(*ChallengeEpochResponse)(nil),  // 5: reseal.v1.ChallengeEpochResponse
-	(*Certified)(nil),               // 6: reseal.v1.Certified
-	(*Share)(nil),                   // 7: reseal.v1.Share
-	(*Capsules)(nil),                // 8: reseal.v1.Capsules
-	(*Book)(nil),                    // 9: reseal.v1.Book
-	(*FinishSignupRequest)(nil),     // 10: reseal.v1.FinishSignupRequest
-	(*FinishSignupResponse)(nil),    // 11: reseal.v1.FinishSignupResponse
-	(*StartLoginRequest)(nil),       // 12: reseal.v1.StartLoginRequest
-	(*StartLoginResponse)(nil),      // 13: reseal.v1.StartLoginResponse
-	(*FinishLoginRequest)(nil),      // 14: reseal.v1.FinishLoginRequest
-	(*FinishLoginResponse)(nil),     // 15: reseal.v1.FinishLoginResponse
-	(*GetSharesRequest)(nil),        // 16: reseal.v1.GetSharesRequest
-	(*GetSharesResponse)(nil),       // 17: reseal.v1.GetSharesResponse
-	(*PutShareRequest)(nil),         // 18: reseal.v1.PutShareRequest
-	(*PutShareResponse)(nil),        // 19: reseal.v1.PutShareResponse
-	(*ConfirmShareRequest)(nil),     // 20: reseal.v1.ConfirmShareRequest
-	(*ConfirmShareResponse)(nil),    // 21: reseal.v1.ConfirmShareResponse
-	(*AddDeviceRequest)(nil),        // 22: reseal.v1.AddDeviceRequest
-	(*AddDeviceResponse)(nil),       // 23: reseal.v1.AddDeviceResponse
-	(*BindSessionRequest)(nil),      // 24: reseal.v1.BindSessionRequest
-	(*BindSessionResponse)(nil),     // 25: reseal.v1.BindSessionResponse
-	(*GetSessionShareRequest)(nil),  // 26: reseal.v1.GetSessionShareRequest
-	(*GetSessionShareResponse)(nil), // 27: reseal.v1.GetSessionShareResponse
-	(*RemoveDeviceRequest)(nil),     // 28: reseal.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),    // 29: reseal.v1.RemoveDeviceResponse
-	(*ListSessionsRequest)(nil),     // 30: reseal.v1.ListSessionsRequest
-	(*Session)(nil),                 // 31: reseal.v1.Session
-	(*ListSessionsResponse)(nil),    // 32: reseal.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),       // 33: reseal.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),      // 34: reseal.v1.EndSessionResponse
-	(*PublishEpochRequest)(nil),     // 35: reseal.v1.PublishEpochRequest
-	(*PublishEpochResponse)(nil),    // 36: reseal.v1.PublishEpochResponse
-	(*GetBookRequest)(nil),          // 37: reseal.v1.GetBookRequest
-	(*GetBookResponse)(nil),         // 38: reseal.v1.GetBookResponse
-	(*PutBookRequest)(nil),          // 39: reseal.v1.PutBookRequest
-	(*PutBookResponse)(nil),         // 40: reseal.v1.PutBookResponse
-	(*SetBlockedRequest)(nil),       // 41: reseal.v1.SetBlockedRequest
-	(*SetBlockedResponse)(nil),      // 42: reseal.v1.SetBlockedResponse
+	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
+	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
+	(*StartSignupRequest)(nil),          // 2: reseal.v1.StartSignupRequest
+	(*StartSignupResponse)(nil),         // 3: reseal.v1.StartSignupResponse
+	(*ChallengeEpochRequest)(nil),       // 4: reseal.v1.ChallengeEpochRequest
+	(*ChallengeEpochResponse)(nil),      // 5: reseal.v1.ChallengeEpochResponse
+	(*Certified)(nil),                   // 6: reseal.v1.Certified
+	(*Share)(nil),                       // 7: reseal.v1.Share
+	(*Capsules)(nil),                    // 8: reseal.v1.Capsules
+	(*Book)(nil),                        // 9: reseal.v1.Book
+	(*FinishSignupRequest)(nil),         // 10: reseal.v1.FinishSignupRequest
+	(*FinishSignupResponse)(nil),        // 11: reseal.v1.FinishSignupResponse
+	(*StartLoginRequest)(nil),           // 12: reseal.v1.StartLoginRequest
+	(*StartLoginResponse)(nil),          // 13: reseal.v1.StartLoginResponse
+	(*FinishLoginRequest)(nil),          // 14: reseal.v1.FinishLoginRequest
+	(*FinishLoginResponse)(nil),         // 15: reseal.v1.FinishLoginResponse
+	(*GetSharesRequest)(nil),            // 16: reseal.v1.GetSharesRequest
+	(*GetSharesResponse)(nil),           // 17: reseal.v1.GetSharesResponse
+	(*PutShareRequest)(nil),             // 18: reseal.v1.PutShareRequest
+	(*PutShareResponse)(nil),            // 19: reseal.v1.PutShareResponse
+	(*ConfirmShareRequest)(nil),         // 20: reseal.v1.ConfirmShareRequest
+	(*ConfirmShareResponse)(nil),        // 21: reseal.v1.ConfirmShareResponse
+	(*AddDeviceRequest)(nil),            // 22: reseal.v1.AddDeviceRequest
+	(*AddDeviceResponse)(nil),           // 23: reseal.v1.AddDeviceResponse
+	(*BindSessionRequest)(nil),          // 24: reseal.v1.BindSessionRequest
+	(*BindSessionResponse)(nil),         // 25: reseal.v1.BindSessionResponse
+	(*GetSessionShareRequest)(nil),      // 26: reseal.v1.GetSessionShareRequest
+	(*GetSessionShareResponse)(nil),     // 27: reseal.v1.GetSessionShareResponse
+	(*RemoveDeviceRequest)(nil),         // 28: reseal.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),        // 29: reseal.v1.RemoveDeviceResponse
+	(*ListSessionsRequest)(nil),         // 30: reseal.v1.ListSessionsRequest
+	(*Session)(nil),                     // 31: reseal.v1.Session
+	(*ListSessionsResponse)(nil),        // 32: reseal.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),           // 33: reseal.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),          // 34: reseal.v1.EndSessionResponse
+	(*PublishEpochRequest)(nil),         // 35: reseal.v1.PublishEpochRequest
+	(*PublishEpochResponse)(nil),        // 36: reseal.v1.PublishEpochResponse
+	(*GetBookRequest)(nil),              // 37: reseal.v1.GetBookRequest
+	(*GetBookResponse)(nil),             // 38: reseal.v1.GetBookResponse
+	(*PutBookRequest)(nil),              // 39: reseal.v1.PutBookRequest
+	(*PutBookResponse)(nil),             // 40: reseal.v1.PutBookResponse
+	(*SetBlockedRequest)(nil),           // 41: reseal.v1.SetBlockedRequest
+	(*SetBlockedResponse)(nil),          // 42: reseal.v1.SetBlockedResponse
+	(*ListSharesRequest)(nil),           // 43: reseal.v1.ListSharesRequest
+	(*ShareRow)(nil),                    // 44: reseal.v1.ShareRow
+	(*ListSharesResponse)(nil),          // 45: reseal.v1.ListSharesResponse
+	(*StartPasswordChangeRequest)(nil),  // 46: reseal.v1.StartPasswordChangeRequest
+	(*StartPasswordChangeResponse)(nil), // 47: reseal.v1.StartPasswordChangeResponse
+	(*ChangePasswordRequest)(nil),       // 48: reseal.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 49: reseal.v1.ChangePasswordResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
@@ -2543,49 +2941,59 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	6,  // 12: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
 	9,  // 13: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
 	9,  // 14: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
-	0,  // 15: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 16: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 17: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 18: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 19: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 20: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	16, // 21: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 22: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 23: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 24: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 25: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 26: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 27: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	30, // 28: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 29: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 30: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 31: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 32: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 33: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 34: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 35: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 36: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 37: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 38: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 39: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	17, // 40: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 41: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 42: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 43: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 44: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 45: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 46: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	32, // 47: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 48: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 49: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 50: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 51: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 52: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	34, // [34:53] is the sub-list for method output_type
-	15, // [15:34] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	7,  // 15: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
+	44, // 16: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
+	8,  // 17: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
+	7,  // 18: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
+	0,  // 19: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	2,  // 20: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	4,  // 21: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	10, // 22: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	12, // 23: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	14, // 24: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	16, // 25: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	18, // 26: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	20, // 27: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	22, // 28: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	24, // 29: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	26, // 30: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	28, // 31: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	43, // 32: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	46, // 33: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	48, // 34: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	30, // 35: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	33, // 36: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	35, // 37: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	37, // 38: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	39, // 39: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	41, // 40: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 41: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 42: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 43: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 44: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 45: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 46: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	17, // 47: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 48: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 49: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 50: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 51: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 52: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 53: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	45, // 54: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	47, // 55: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	49, // 56: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	32, // 57: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	34, // 58: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	36, // 59: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	38, // 60: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	40, // 61: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	42, // 62: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	41, // [41:63] is the sub-list for method output_type
+	19, // [19:41] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -2599,7 +3007,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

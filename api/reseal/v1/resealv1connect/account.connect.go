@@ -55,6 +55,14 @@ const (
 	// AccountServiceRemoveDeviceProcedure is the procedure name of the AccountService's RemoveDevice
 	// RPC.
 	AccountServiceRemoveDeviceProcedure = "/reseal.v1.AccountService/RemoveDevice"
+	// AccountServiceListSharesProcedure is the procedure name of the AccountService's ListShares RPC.
+	AccountServiceListSharesProcedure = "/reseal.v1.AccountService/ListShares"
+	// AccountServiceStartPasswordChangeProcedure is the procedure name of the AccountService's
+	// StartPasswordChange RPC.
+	AccountServiceStartPasswordChangeProcedure = "/reseal.v1.AccountService/StartPasswordChange"
+	// AccountServiceChangePasswordProcedure is the procedure name of the AccountService's
+	// ChangePassword RPC.
+	AccountServiceChangePasswordProcedure = "/reseal.v1.AccountService/ChangePassword"
 	// AccountServiceListSessionsProcedure is the procedure name of the AccountService's ListSessions
 	// RPC.
 	AccountServiceListSessionsProcedure = "/reseal.v1.AccountService/ListSessions"
@@ -163,6 +171,27 @@ var (
 			Procedure:  AccountServiceRemoveDeviceProcedure,
 		}
 	})
+	accountServiceListSharesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("ListShares"),
+			Procedure:  AccountServiceListSharesProcedure,
+		}
+	})
+	accountServiceStartPasswordChangeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("StartPasswordChange"),
+			Procedure:  AccountServiceStartPasswordChangeProcedure,
+		}
+	})
+	accountServiceChangePasswordSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("ChangePassword"),
+			Procedure:  AccountServiceChangePasswordProcedure,
+		}
+	})
 	accountServiceListSessionsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -232,6 +261,15 @@ type AccountServiceClient interface {
 	// session whose device is still in the list.
 	GetSessionShare(context.Context, *v1.GetSessionShareRequest) (*v1.GetSessionShareResponse, error)
 	RemoveDevice(context.Context, *v1.RemoveDeviceRequest) (*v1.RemoveDeviceResponse, error)
+	// ListShares returns the shares of all rows, for whoever seals them anew.
+	ListShares(context.Context, *v1.ListSharesRequest) (*v1.ListSharesResponse, error)
+	// StartPasswordChange answers the OPAQUE registration of a new password. It
+	// and the call after it need a fresh session, not bound to a device: the
+	// proof that the caller has the password, or the recovery code, now.
+	StartPasswordChange(context.Context, *v1.StartPasswordChangeRequest) (*v1.StartPasswordChangeResponse, error)
+	// ChangePassword puts password record, capsule, copy and every share in one
+	// batch, and ends all sessions but the caller's and the one it names.
+	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -274,6 +312,15 @@ type AccountServiceHandler interface {
 	// session whose device is still in the list.
 	GetSessionShare(context.Context, *v1.GetSessionShareRequest) (*v1.GetSessionShareResponse, error)
 	RemoveDevice(context.Context, *v1.RemoveDeviceRequest) (*v1.RemoveDeviceResponse, error)
+	// ListShares returns the shares of all rows, for whoever seals them anew.
+	ListShares(context.Context, *v1.ListSharesRequest) (*v1.ListSharesResponse, error)
+	// StartPasswordChange answers the OPAQUE registration of a new password. It
+	// and the call after it need a fresh session, not bound to a device: the
+	// proof that the caller has the password, or the recovery code, now.
+	StartPasswordChange(context.Context, *v1.StartPasswordChangeRequest) (*v1.StartPasswordChangeResponse, error)
+	// ChangePassword puts password record, capsule, copy and every share in one
+	// batch, and ends all sessions but the caller's and the one it names.
+	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -303,6 +350,9 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceBindSessionSpec(), Handler: adapter.bindSession},
 		connect.Method{Spec: accountServiceGetSessionShareSpec(), Handler: adapter.getSessionShare},
 		connect.Method{Spec: accountServiceRemoveDeviceSpec(), Handler: adapter.removeDevice},
+		connect.Method{Spec: accountServiceListSharesSpec(), Handler: adapter.listShares},
+		connect.Method{Spec: accountServiceStartPasswordChangeSpec(), Handler: adapter.startPasswordChange},
+		connect.Method{Spec: accountServiceChangePasswordSpec(), Handler: adapter.changePassword},
 		connect.Method{Spec: accountServiceListSessionsSpec(), Handler: adapter.listSessions},
 		connect.Method{Spec: accountServiceEndSessionSpec(), Handler: adapter.endSession},
 		connect.Method{Spec: accountServicePublishEpochSpec(), Handler: adapter.publishEpoch},
@@ -365,6 +415,18 @@ func (UnimplementedAccountServiceHandler) GetSessionShare(context.Context, *v1.G
 
 func (UnimplementedAccountServiceHandler) RemoveDevice(context.Context, *v1.RemoveDeviceRequest) (*v1.RemoveDeviceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.RemoveDevice is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) ListShares(context.Context, *v1.ListSharesRequest) (*v1.ListSharesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.ListShares is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) StartPasswordChange(context.Context, *v1.StartPasswordChangeRequest) (*v1.StartPasswordChangeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.StartPasswordChange is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.ChangePassword is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error) {
@@ -494,6 +556,30 @@ func (c *accountServiceClient) GetSessionShare(ctx context.Context, req *v1.GetS
 func (c *accountServiceClient) RemoveDevice(ctx context.Context, req *v1.RemoveDeviceRequest) (*v1.RemoveDeviceResponse, error) {
 	var res v1.RemoveDeviceResponse
 	if err := c.client.CallUnary(ctx, accountServiceRemoveDeviceSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) ListShares(ctx context.Context, req *v1.ListSharesRequest) (*v1.ListSharesResponse, error) {
+	var res v1.ListSharesResponse
+	if err := c.client.CallUnary(ctx, accountServiceListSharesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) StartPasswordChange(ctx context.Context, req *v1.StartPasswordChangeRequest) (*v1.StartPasswordChangeResponse, error) {
+	var res v1.StartPasswordChangeResponse
+	if err := c.client.CallUnary(ctx, accountServiceStartPasswordChangeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) ChangePassword(ctx context.Context, req *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
+	var res v1.ChangePasswordResponse
+	if err := c.client.CallUnary(ctx, accountServiceChangePasswordSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -699,6 +785,42 @@ func (h accountServiceHandler) removeDevice(ctx context.Context, _ connect.Spec,
 		return err
 	}
 	res, err := h.svc.RemoveDevice(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) listShares(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListSharesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListShares(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) startPasswordChange(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StartPasswordChangeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.StartPasswordChange(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) changePassword(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ChangePasswordRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ChangePassword(ctx, &req)
 	if err != nil {
 		return err
 	}

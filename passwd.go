@@ -1,0 +1,165 @@
+package reseal
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+
+	"github.com/reseal/reseal/api/refusal"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/client/password"
+	"github.com/reseal/reseal/handle"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/opaque"
+)
+
+// ErrUncertain: the connection was lost before the server's answer came, and it
+// is not known whether the change happened. Log in to see: exactly one of the
+// two passwords works.
+var ErrUncertain = errors.New("reseal: it is not known whether the change happened; one of the two passwords works")
+
+// ChangePassword gives the account another password. Other logins of the
+// account end and need the new password; their devices, messages and contacts
+// stay as they are, and so does this login. Errors: ErrLogin (the old password
+// is wrong, or was changed meanwhile), *password.Weak, ErrUncertain, ErrOffline.
+//
+// It does not evict somebody who knew the old password and logged in with it:
+// the account's keys were in their hands, and stay the same. Rotate does.
+func (a *Account) ChangePassword(ctx context.Context, old, new []byte) error {
+	normal, err := password.Check(string(new), handle.Handle(a.handle))
+	if err != nil {
+		return err
+	}
+	c, err := a.in.authenticate(ctx, a.Server(), a.handle, old)
+	if err != nil {
+		return err
+	}
+	defer c.remote.link.Close()
+	if c.account != a.id {
+		return as(ErrServer, errors.New("another account has this handle"))
+	}
+	keep, err := sessionHash(a.token)
+	if err != nil {
+		return err
+	}
+	if err := a.in.setPassword(ctx, c, normal, keep); err != nil {
+		return a.in.changeError(err)
+	}
+	// The session of this password check is not needed any more.
+	_, _ = c.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{})
+	return nil
+}
+
+// changeError is callError for a change of the password: where the outcome of a
+// try is unknown it says so.
+func (in *Installation) changeError(err error) error {
+	switch {
+	case isSessionEnd(err):
+		// The login was good a moment ago: another change came first.
+		return ErrLogin
+	case errors.Is(err, errSent) && refusal.Passing(err):
+		return as(ErrUncertain, in.callError(err))
+	}
+	return in.callError(err)
+}
+
+// errSent marks an error of a change that may have reached the server.
+var errSent = errors.New("reseal: sent")
+
+// sessionHash is the hash by which the server knows the session of a token.
+func sessionHash(token string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) != len(identity.AccountID{})+32 {
+		return nil, as(ErrDamaged, errors.New("session token"))
+	}
+	hash := opaque.SessionSecretOf([32]byte(b[len(identity.AccountID{}):])).Hash()
+	return hash[:], nil
+}
+
+// setPassword puts a new password in place of the one that c logged in with:
+// password record, capsule and copy, a fresh K_share and all shares under it,
+// in one batch at the server. Nothing changes here: sections keep the shares
+// that they are sealed under. Afterwards c is what a login with the new
+// password would bring. keep is the session that stays beside that of c.
+func (in *Installation) setPassword(ctx context.Context, c *credentials, pass, keep []byte) error {
+	record, export, err := in.register(ctx, c, pass)
+	if err != nil {
+		return err
+	}
+	next := *c
+	next.export, next.place.Credential = export, c.place.Credential+1
+	if next.capsule.Share, err = capsule.NewShareKey(in.o.Rand); err != nil {
+		return err
+	}
+	for range 16 {
+		// The revision is that of the shares, which is read last: what changes
+		// after that is refused as a conflict.
+		if err := c.refresh(ctx, capsule.RowID{}); err != nil {
+			return err
+		}
+		next.list, next.certs = c.list, c.certs
+		var shares []*resealv1.Share
+		if shares, next.revision, err = in.resealShares(ctx, c, next.capsule.Share); err != nil {
+			return err
+		}
+		capsules, err := in.capsules(&next, next.list)
+		if err != nil {
+			return err
+		}
+		resp, err := repeat(ctx, c.remote.account.ChangePassword, &resealv1.ChangePasswordRequest{
+			Revision: next.revision, OpaqueRecord: record, Capsules: capsules, Shares: shares, KeepSession: keep,
+		})
+		if err == nil {
+			next.revision = resp.Revision
+			*c = next
+			return nil
+		}
+		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
+			return errors.Join(errSent, err)
+		}
+	}
+	return ErrServerFull
+}
+
+// register makes the record of a new password.
+func (in *Installation) register(ctx context.Context, c *credentials, pass []byte) (record []byte, export opaque.ExportKey, err error) {
+	reg, m1, err := opaque.StartRegistration(c.handle, pass)
+	if err != nil {
+		return nil, export, err
+	}
+	m2, err := repeat(ctx, c.remote.account.StartPasswordChange, &resealv1.StartPasswordChangeRequest{RegistrationRequest: m1})
+	if err != nil {
+		return nil, export, err
+	}
+	if record, export, err = reg.Finish(m2.RegistrationResponse); err != nil {
+		return nil, export, as(ErrServer, err)
+	}
+	return record, export, nil
+}
+
+// resealShares opens all shares of the account and seals them under another
+// key, with their rows, ids and values as they are. One that does not open is
+// kept as it is: it opened no section before, and opens none after.
+func (in *Installation) resealShares(ctx context.Context, c *credentials, k capsule.ShareKey) (all []*resealv1.Share, revision uint64, err error) {
+	resp, err := repeat(ctx, c.remote.account.ListShares, &resealv1.ListSharesRequest{})
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, r := range resp.Rows {
+		for _, sh := range r.Shares {
+			if len(sh.Row) != len(capsule.RowID{}) || len(sh.ShareId) != len(capsule.ShareID{}) {
+				return nil, 0, as(ErrServer, errors.New("share"))
+			}
+			row := capsule.RowID(sh.Row)
+			out := &resealv1.Share{Row: sh.Row, ShareId: sh.ShareId, Sealed: sh.Sealed}
+			if one, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, capsule.ShareID(sh.ShareId)); err == nil {
+				if out.Sealed, err = one.Seal(in.o.Rand, k, c.account, row); err != nil {
+					return nil, 0, err
+				}
+			}
+			all = append(all, out)
+		}
+	}
+	return all, resp.Revision, nil
+}
