@@ -55,7 +55,7 @@ func commands() []func(*cli) *cobra.Command {
 		newSignup, newLogin, newLogout, newStatus,
 		newSend, newInbox, newOpen, newUnsend, newWatch,
 		newDevices, newContacts,
-		newDoctor,
+		newDoctor, newDemo,
 		newNames, newErrorsHelp,
 	}
 }

@@ -128,7 +128,7 @@ func at(x, y float64) rgb {
 	mirror := horizon - (y-horizon)*0.92 + wave*0.055*(0.15+d)
 	c := land(x+wave*0.018*(0.3+d), min(max(mirror, 0.02), horizon-0.001))
 	c = mix(c.scale(0.86), hex(0x14243f), 0.12+0.48*d*d)
-	glint := math.Exp(-math.Pow((x-sunX)/(0.03+0.07*d), 2)) * (1-0.7*d) * max(wave*3.4, 0)
+	glint := math.Exp(-math.Pow((x-sunX)/(0.03+0.07*d), 2)) * (1 - 0.7*d) * max(wave*3.4, 0)
 	c = mix(c, hex(0xffe3b3), 0.95*glint)
 	return mix(c, hex(0xe9b9a6), 0.5*math.Exp(-d*26)) // mist over the far water
 }
