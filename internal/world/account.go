@@ -227,3 +227,16 @@ func (a *Account) Put(l *identity.SignedList) {
 	}
 	must(a.W, 0, a.W.store.Store.Commit(background, p, b))
 }
+
+// Login gives a device a new session, as a login with the password does, and
+// starts it.
+func (d *Device) Login() {
+	d.W.T.Helper()
+	d.Stop()
+	d.Ended = false
+	_, _ = d.W.rand.Read(d.session[:])
+	s := records.Session{Device: d.ID, Row: d.row, Credential: 1, Created: d.W.now, Seen: d.W.now}
+	must(d.W, 0, d.W.store.Store.Commit(background, records.AccountPartition(d.Account.ID),
+		new(store.Batch).Create(records.SessionKey(d.session), s.Encode(), token, 0)))
+	d.Start()
+}
