@@ -44,7 +44,8 @@ func (b *Bars) Report(stage string, done, total uint64) {
 		return
 	}
 	if b.p == nil {
-		b.p = mpb.New(mpb.WithOutput(b.out), mpb.WithAutoRefresh(), mpb.WithWidth(b.columns), mpb.WithRefreshRate(150*time.Millisecond))
+		// Not the file itself: the size of the terminal is the caller's word.
+		b.p = mpb.New(mpb.WithOutput(struct{ io.Writer }{b.out}), mpb.WithAutoRefresh(), mpb.WithWidth(b.columns), mpb.WithRefreshRate(150*time.Millisecond))
 	}
 	if b.bar == nil || b.stage != stage {
 		if b.bar != nil {
@@ -65,11 +66,11 @@ func (b *Bars) add(stage string, total uint64) *mpb.Bar {
 		return ""
 	}
 	if total == 0 {
-		return b.p.AddSpinner(0, before, mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+		return b.p.AddSpinner(0, mpb.BarRemoveOnComplete(), before, mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
 			return Size(uint64(s.Current)) + "  " + speed(s)
 		})))
 	}
-	return b.p.AddBar(int64(total), before, mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(s decor.Statistics) string {
+	return b.p.AddBar(int64(total), mpb.BarRemoveOnComplete(), before, mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(s decor.Statistics) string {
 		text := "  " + Size(uint64(s.Current)) + " / " + Size(total) + "  " + speed(s)
 		if t := time.Since(begun); t > time.Second && s.Current > 0 && s.Current < s.Total {
 			text += "  " + Span(time.Duration(float64(t)/float64(s.Current)*float64(s.Total-s.Current))) + " left"

@@ -33,46 +33,48 @@ func NewConsole(in *os.File, out io.Writer) *Console { return &Console{in: in, o
 // Without echo, what is typed is not shown. When ctx ends, the terminal is as it
 // was, though the read goes on until the next line.
 func (c *Console) Prompt(ctx context.Context, label string, echo bool) ([]byte, error) {
+	if err := c.prepare(echo); err != nil {
+		return nil, err
+	}
+	defer c.Restore()
+	if !echo {
+		// The end of the line was not shown either.
+		defer io.WriteString(c.out, "\n")
+	}
 	if _, err := io.WriteString(c.out, label); err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	state, err := term.GetState(int(c.in.Fd()))
-	if err != nil {
-		c.mu.Unlock()
-		return nil, err
-	}
-	c.state = state
-	c.mu.Unlock()
 	type answer struct {
 		line []byte
 		err  error
 	}
 	got := make(chan answer, 1)
 	go func() {
-		var a answer
-		if echo {
-			a.line, a.err = readLine(c.in)
-		} else {
-			a.line, a.err = term.ReadPassword(int(c.in.Fd()))
-		}
-		got <- a
+		line, err := readLine(c.in)
+		got <- answer{line, err}
 	}()
 	select {
 	case a := <-got:
-		c.Restore()
-		if !echo {
-			_, _ = io.WriteString(c.out, "\n")
-		}
-		if errors.Is(a.err, io.EOF) {
-			a.err = ErrAnswer
-		}
 		return a.line, a.err
 	case <-ctx.Done():
-		c.Restore()
-		_, _ = io.WriteString(c.out, "\n")
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
+}
+
+// prepare turns the echo off before the question is shown: who types at once is
+// not to be seen.
+func (c *Console) prepare(echo bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state, err := term.GetState(int(c.in.Fd()))
+	if err != nil || echo {
+		return err
+	}
+	if err := hideEcho(int(c.in.Fd())); err != nil {
+		return err
+	}
+	c.state = state
+	return nil
 }
 
 // Restore makes the terminal as it was before a question. Call it before the
@@ -92,7 +94,7 @@ func (c *Console) Restore() {
 // readLine reads to the end of the line and not a byte further: what follows is
 // for somebody else.
 func readLine(r io.Reader) ([]byte, error) {
-	var line []byte
+	line := make([]byte, 0, 256) // a password that outgrows it leaves a copy in memory
 	var b [1]byte
 	for {
 		n, err := r.Read(b[:])
