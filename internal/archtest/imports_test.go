@@ -154,7 +154,7 @@ var engines = []string{"store/memory", "store/pebble", "store/storetest"}
 
 // above are the packages that put a whole system together: commands, what they
 // run, and the worlds that tests need.
-var above = []string{"cmd/...", "internal/demo/...", "internal/testworld/..."}
+var above = []string{"cmd/...", "internal/demo/...", "internal/testworld/...", "internal/world/..."}
 
 func TestOnlyCommandsPickAStore(t *testing.T) {
 	picked := false
