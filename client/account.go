@@ -92,7 +92,7 @@ func (s *step) learnOne(k *resealv1.AccountKeys, of told) error {
 // numbers are how two people check that the server did not lie here. addressed
 // tells that the user named the handle.
 func (s *step) firstContact(k *resealv1.AccountKeys, addressed bool) (*state.Contact, error) {
-	l, err := identity.ParseSignedList(k.List)
+	l, err := s.e.list(k.List)
 	if err != nil || l.List.Account != identity.AccountID(k.AccountId) {
 		return nil, keysError(err)
 	}
@@ -141,7 +141,7 @@ func pinOf(c *state.Contact) identity.Pin {
 // then the certificates against the list, and stores what is newer. changed
 // tells whether anything was.
 func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys, of told) (changed bool, err error) {
-	newest, err := identity.ParseSignedList(k.List)
+	newest, err := s.e.list(k.List)
 	if err != nil || newest.List.Account != identity.AccountID(c.Account) {
 		return false, keysError(err)
 	}
@@ -150,7 +150,7 @@ func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys, of told) (chang
 		pin = identity.PinOf(newest)
 	} else {
 		var at *identity.SignedList
-		switch pin, at, err = followChain(pin, k); {
+		switch pin, at, err = s.followChain(pin, k); {
 		case errors.Is(err, identity.ErrOlder):
 			// Late news, or a server that serves an old list: what is known stays.
 			s.count.OlderLists++
@@ -184,10 +184,10 @@ func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys, of told) (chang
 
 // followChain follows the rotations that are new and then the newest list. With
 // an error it names the list that caused it, nil for one that is no list.
-func followChain(pin identity.Pin, k *resealv1.AccountKeys) (identity.Pin, *identity.SignedList, error) {
+func (s *step) followChain(pin identity.Pin, k *resealv1.AccountKeys) (identity.Pin, *identity.SignedList, error) {
 	from := pin
 	for i, b := range append(slices.Clone(k.Rotations), k.List) {
-		l, err := identity.ParseSignedList(b)
+		l, err := s.e.list(b)
 		if err != nil {
 			return from, nil, err
 		}
@@ -286,7 +286,7 @@ func (s *step) learnOwn(k *resealv1.AccountKeys, of told) error {
 			return err
 		}
 	}
-	l, err := identity.ParseSignedList(s.me().List)
+	l, err := s.e.list(s.me().List)
 	if err != nil {
 		return ErrKeys
 	}
@@ -305,15 +305,15 @@ func (s *step) ownList(ev OwnList) error {
 
 // ownKeys follows the own account's list, as contacts do.
 func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
-	old, err := identity.ParseSignedList(s.me().List)
+	old, err := s.e.list(s.me().List)
 	if err != nil {
 		return fmt.Errorf("%w: own list", ErrState)
 	}
-	l, err := identity.ParseSignedList(k.List)
+	l, err := s.e.list(k.List)
 	if err != nil || l.List.Account != s.e.id.account {
 		return keysError(err)
 	}
-	switch _, at, err := followChain(identity.PinOf(old), k); {
+	switch _, at, err := s.followChain(identity.PinOf(old), k); {
 	case errors.Is(err, identity.ErrOlder):
 		s.count.OlderLists++
 		return nil
@@ -342,7 +342,7 @@ func (s *step) listChanged(id identity.AccountID, before []byte, now *identity.S
 	if len(before) == 0 {
 		return
 	}
-	old, err := identity.ParseSignedList(before)
+	old, err := s.e.list(before)
 	if err != nil {
 		return
 	}
@@ -411,7 +411,7 @@ func (s *step) resolve(id identity.AccountID) {
 	known := &resealv1.KnownAccount{AccountId: id[:]}
 	if c := s.contact(id); c != nil {
 		known.ListVersion = c.ListVersion
-	} else if l, err := identity.ParseSignedList(s.me().List); err == nil && id == s.e.id.account {
+	} else if l, err := s.e.list(s.me().List); err == nil && id == s.e.id.account {
 		known.ListVersion = l.List.Version
 	}
 	s.do(Call{"resolve/" + id.String(), &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{known}}})
@@ -440,7 +440,7 @@ func (s *step) peer(id identity.AccountID) peer {
 		p.blocked, p.alarm = c.Blocked, c.Alarm != ""
 	}
 	var err error
-	if p.list, err = identity.ParseSignedList(list); err != nil {
+	if p.list, err = s.e.list(list); err != nil {
 		s.tx.err = fmt.Errorf("%w: list", ErrState)
 		return peer{}
 	}

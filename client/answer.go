@@ -208,6 +208,8 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 		if e.BookVersion > s.me().BookVersion {
 			s.getBook()
 		}
+	case *resealv1.EventsResponse_Notice:
+		s.accountNotice(e.Notice)
 	}
 	if !s.e.behind {
 		s.ask(false)

@@ -142,7 +142,7 @@ func (s *step) bookPut(req *resealv1.PutBookRequest) {
 func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 	s.e.bookGetting = false
 	version := resp.GetBook().GetVersion()
-	l, err := identity.ParseSignedList(s.me().List)
+	l, err := s.e.list(s.me().List)
 	if err != nil {
 		return fmt.Errorf("%w: own list", ErrState)
 	}
@@ -222,7 +222,7 @@ func (s *step) applyContact(k book.Contact) {
 	case isNew || string(c.Key) != string(pin.Key[:]):
 		setPin(c, pin)
 		// The user agreed to this very key, on another device.
-		if l, err := identity.ParseSignedList(c.AlarmList); err == nil && l.List.Key == pin.Key {
+		if l, err := s.e.list(c.AlarmList); err == nil && l.List.Key == pin.Key {
 			c.Alarm, c.AlarmList = "", nil
 		}
 		fallthrough

@@ -46,6 +46,9 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
+	// lists are signed lists that were verified, by their bytes: the same few
+	// are looked at for every message.
+	lists map[string]*identity.SignedList
 	// server is the server's time at the last step that knew it.
 	server identity.Time
 	// bookGetting tells that the book is being fetched; bookPutting is what a
@@ -126,6 +129,25 @@ func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 	}
 	e.count.add(s.count)
 	return Output{Batch: s.tx.batch(), Effects: s.effects}, nil
+}
+
+// maxLists bounds what is remembered of verified lists.
+const maxLists = 512
+
+// list parses and verifies a signed list, once for the same bytes.
+func (e *Engine) list(b []byte) (*identity.SignedList, error) {
+	if l := e.lists[string(b)]; l != nil {
+		return l, nil
+	}
+	l, err := identity.ParseSignedList(b)
+	if err != nil {
+		return nil, err
+	}
+	if e.lists == nil || len(e.lists) >= maxLists {
+		e.lists = map[string]*identity.SignedList{}
+	}
+	e.lists[string(b)] = l
+	return l, nil
 }
 
 // step is one event being handled.

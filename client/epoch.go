@@ -110,7 +110,7 @@ func (s *step) clockAgrees() bool {
 
 // removed tells whether this device has left its account's list.
 func (e *Engine) removed(self *state.Self) bool {
-	l, err := identity.ParseSignedList(self.List)
+	l, err := e.list(self.List)
 	if err != nil {
 		return true
 	}
@@ -170,7 +170,7 @@ func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
 // keepOwnCertificate puts this device's own newest certificate among the own
 // account's.
 func (s *step) keepOwnCertificate(c *identity.SignedCertificate) {
-	l, err := identity.ParseSignedList(s.me().List)
+	l, err := s.e.list(s.me().List)
 	if err != nil {
 		s.tx.err = fmt.Errorf("%w: own list", ErrState)
 		return

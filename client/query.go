@@ -306,7 +306,7 @@ func contactOf(c *state.Contact) Contact {
 
 // OwnKeys are the own account's newest list and certificates.
 func (e *Engine) OwnKeys() (*identity.SignedList, []*identity.SignedCertificate, error) {
-	l, err := identity.ParseSignedList(e.self.List)
+	l, err := e.list(e.self.List)
 	if err != nil {
 		return nil, nil, ErrState
 	}

@@ -308,7 +308,7 @@ func isWrapped(out *state.Out, a identity.AccountID, d identity.DeviceID, epoch 
 
 // wrapOne seals the secret to one device, in the name of this device.
 func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *EpochKeys, p peer, d identity.Device, c *identity.SignedCertificate) ([]byte, error) {
-	own, err := identity.ParseSignedList(s.me().List)
+	own, err := s.e.list(s.me().List)
 	if err != nil {
 		return nil, err
 	}

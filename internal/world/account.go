@@ -107,7 +107,7 @@ func (d *Device) Join() error {
 	}
 	ctx := caller.With(background, caller.Caller{Account: d.Account.ID, Session: d.session, Credential: 1})
 	_, err := d.W.auth.AddDevice(ctx, d.join)
-	d.W.store.dead = false
+	delete(d.W.store.dead, d.W.store.part)
 	if err == nil {
 		d.joined = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -397,4 +398,24 @@ func (d *Device) do(c *call) {
 	d.calls = slices.DeleteFunc(d.calls, func(o *call) bool { return o == c })
 	delete(d.flight, c.key)
 	_ = d.Step(ev)
+}
+
+// Perform does the one thing under way whose key begins so, and reports whether
+// there was one.
+func (d *Device) Perform(prefix string) bool {
+	i := slices.IndexFunc(d.calls, func(c *call) bool { return strings.HasPrefix(c.key, prefix) })
+	if i < 0 {
+		return false
+	}
+	d.do(d.calls[i])
+	return true
+}
+
+// Calls are the keys of all that is under way, sorted.
+func (d *Device) Calls() (keys []string) {
+	for _, c := range d.calls {
+		keys = append(keys, c.key)
+	}
+	slices.Sort(keys)
+	return keys
 }

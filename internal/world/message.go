@@ -89,13 +89,13 @@ func (d *Device) SendContent(c client.AddContent, p message.Policy, life time.Du
 		cmd.To = append(cmd.To, client.Recipient{Account: a.ID, Client: m.Client})
 		all = append(all, m)
 	}
-	must(d.W, 0, d.again(c))
-	must(d.W, 0, d.again(cmd))
+	must(d.W, 0, d.Do(c))
+	must(d.W, 0, d.Do(cmd))
 	return all
 }
 
-// again steps until the device lives through it: commands may be repeated.
-func (d *Device) again(ev client.Event) error {
+// Do steps until the device lives through it: commands may be repeated.
+func (d *Device) Do(ev client.Event) error {
 	for {
 		if err := d.Step(ev); err != ErrCrashed {
 			return err
@@ -125,7 +125,7 @@ func (d *Device) Opens(m *Message) bool {
 // Claim begins to view a message, up to the grant or its refusal.
 func (d *Device) Claim(m *Message) error {
 	n := len(d.Notices)
-	if err := d.again(client.View{ID: m.ID()}); err != nil {
+	if err := d.Do(client.View{ID: m.ID()}); err != nil {
 		return err
 	}
 	d.W.Run()
@@ -149,7 +149,7 @@ func (d *Device) View(m *Message) error {
 	if err := d.Claim(m); err != nil {
 		return err
 	}
-	err := d.again(client.Viewed{ID: m.ID()})
+	err := d.Do(client.Viewed{ID: m.ID()})
 	d.W.Run()
 	return err
 }

@@ -71,12 +71,12 @@ func (w *World) DeliverLate() int {
 // invoke makes the server handle a call.
 func (w *World) invoke(x *Exchange) {
 	c := x.Device.caller()
-	defer func() { w.store.dead = false }()
+	defer func() { delete(w.store.dead, w.store.part) }()
 	if x.Err = w.auth.Live(background, c); x.Err != nil {
 		return
 	}
 	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
-	if w.store.dead {
+	if w.store.dead[w.store.part] {
 		x.Response, x.Err = nil, passing()
 	}
 	if x.Err != nil {

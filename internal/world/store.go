@@ -29,14 +29,18 @@ func (f Fault) String() string {
 	return [...]string{"none", "death before", "death after", "unknown, now", "unknown, later", "unknown, never"}[f]
 }
 
-// faulty is the store with faults.
+// faulty is the store with faults. Each part of an interleaving has its own
+// count of commits and its own death; otherwise everything is part 0.
 type faulty struct {
 	*memory.Store
-	commits int
-	// plan tells what happens at the nth commit from now on, counted from 0.
-	plan func(n int, p store.Partition, b *store.Batch) Fault
+	part    int
+	commits map[int]int
+	dead    map[int]bool // until the call is over
+	// plan tells what happens at the nth commit of a part.
+	plan func(part, n int) Fault
 	next Fault
-	dead bool // until the call is over
+	// pause is called before the first commit of a part and after each.
+	pause func()
 }
 
 func (f *faulty) outcome(store.Partition, *store.Batch) memory.Outcome {
@@ -53,21 +57,33 @@ func (f *faulty) outcome(store.Partition, *store.Batch) memory.Outcome {
 }
 
 func (f *faulty) Commit(ctx context.Context, p store.Partition, b *store.Batch) error {
-	if f.dead {
+	if f.dead[f.part] {
 		return store.ErrFailed
 	}
+	n := f.commits[f.part]
+	f.commits[f.part]++
+	if f.pause != nil && n == 0 {
+		f.pause()
+	}
+	err := f.commit(ctx, n, p, b)
+	if f.pause != nil {
+		f.pause()
+	}
+	return err
+}
+
+func (f *faulty) commit(ctx context.Context, n int, p store.Partition, b *store.Batch) error {
 	fault := None
 	if f.plan != nil {
-		fault = f.plan(f.commits, p, b)
+		fault = f.plan(f.part, n)
 	}
-	f.commits++
 	switch fault {
 	case DieBefore:
-		f.dead = true
+		f.dead[f.part] = true
 		return store.ErrFailed
 	case DieAfter:
 		_ = f.Store.Commit(ctx, p, b)
-		f.dead = true
+		f.dead[f.part] = true
 		return store.ErrFailed
 	}
 	f.next = fault
@@ -75,33 +91,69 @@ func (f *faulty) Commit(ctx context.Context, p store.Partition, b *store.Batch) 
 }
 
 func (f *faulty) Get(ctx context.Context, p store.Partition, k store.Key) (store.Record, error) {
-	if f.dead {
+	if f.dead[f.part] {
 		return store.Record{}, store.ErrFailed
 	}
 	return f.Store.Get(ctx, p, k)
 }
 
 func (f *faulty) Range(ctx context.Context, p store.Partition, from, to store.Key, limit int, keysOnly bool) ([]store.Record, error) {
-	if f.dead {
+	if f.dead[f.part] {
 		return nil, store.ErrFailed
 	}
 	return f.Store.Range(ctx, p, from, to, limit, keysOnly)
 }
 
-// FailAt lets a fault happen at the nth commit of the server from now on,
-// counted from 0, and at none after it.
-func (w *World) FailAt(n int, fault Fault) {
-	w.store.commits = 0
-	w.store.plan = func(i int, _ store.Partition, _ *store.Batch) Fault {
-		if i == n {
+// FailAt lets a fault happen at the nth commit of a part of the next
+// interleaving, counted from 0.
+func (w *World) FailAt(part, n int, fault Fault) {
+	clear(w.store.commits)
+	w.store.plan = func(p, i int) Fault {
+		if p == part && i == n {
 			return fault
 		}
 		return None
 	}
 }
 
-// Commits is how many commits there were since FailAt.
-func (w *World) Commits() int { return w.store.commits }
+// Interleave runs parts side by side, one at a time: order names whose turn it
+// is. Part 0 has its turns end before its first commit and after each commit;
+// the others run through. What is not over when the order is runs to its end.
+func (w *World) Interleave(order []int, parts ...func()) {
+	turn, back := make([]chan struct{}, len(parts)), make(chan bool)
+	over := make([]bool, len(parts))
+	clear(w.store.commits)
+	for i, f := range parts {
+		turn[i] = make(chan struct{})
+		go func() {
+			<-turn[i]
+			f()
+			back <- true
+		}()
+	}
+	w.store.pause = func() {
+		if w.store.part == 0 {
+			back <- false
+			<-turn[0]
+		}
+	}
+	run := func(i int) {
+		w.store.part = i
+		turn[i] <- struct{}{}
+		over[i] = <-back
+	}
+	for _, i := range order {
+		if !over[i] {
+			run(i)
+		}
+	}
+	for i := range parts {
+		for !over[i] {
+			run(i)
+		}
+	}
+	w.store.pause, w.store.part = nil, 0
+}
 
 // Settle ends all faults and lets late commits take effect.
 func (w *World) Settle() {

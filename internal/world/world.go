@@ -85,7 +85,7 @@ func newWorld(t testing.TB, seed uint64) *World {
 		T: t, rand: rand.NewChaCha8(key), rng: rand.New(rand.NewPCG(seed, 1)), counts: &counts{n: map[string]int{}},
 		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)),
 	}
-	w.store = new(faulty)
+	w.store = &faulty{commits: map[int]int{}, dead: map[int]bool{}}
 	st, err := memory.New(records.Schema, memory.Options{Clock: w.Now, Outcome: w.store.outcome})
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +157,9 @@ func (w *World) Now() time.Time { return w.now.Time() }
 
 // Time is the server's clock as records have it.
 func (w *World) Time() identity.Time { return w.now }
+
+// Steps is how many events engines have taken.
+func (w *World) Steps() int { return w.steps }
 
 // Pass lets time pass without anybody noticing yet.
 func (w *World) Pass(d time.Duration) {

@@ -1,0 +1,152 @@
+package client_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/internal/world"
+	"github.com/reseal/reseal/message"
+)
+
+// The parts of the interleavings. A send has four turns: what it reads, the
+// recipient's record, the sender's copy, the second look. The others are one
+// commit each, and what they read before does not depend on the send.
+const (
+	partSend = iota
+	partJoin
+	partEpoch
+)
+
+// orders are all orders of a send's turns, a join and an epoch publication.
+func orders() (all [][]int) {
+	for join := range 5 {
+		for epoch := range 5 {
+			for _, joinFirst := range []bool{true, false} {
+				if join != epoch && !joinFirst {
+					continue
+				}
+				var o []int
+				for turn := range 5 {
+					pair := []int{}
+					if join == turn {
+						pair = append(pair, partJoin)
+					}
+					if epoch == turn {
+						pair = append(pair, partEpoch)
+					}
+					if len(pair) == 2 && !joinFirst {
+						pair[0], pair[1] = pair[1], pair[0]
+					}
+					o = append(append(o, pair...), partSend)
+				}
+				all = append(all, o[:len(o)-1])
+			}
+		}
+	}
+	return all
+}
+
+// trouble is one thing that goes wrong in an interleaving.
+type trouble struct {
+	part, commit int
+	fault        world.Fault
+	// dies: the sender never sees the answer, and is away when the others sync.
+	dies bool
+}
+
+func troubles() (all []trouble) {
+	for _, dies := range []bool{false, true} {
+		all = append(all, trouble{dies: dies})
+		for _, f := range world.Faults {
+			all = append(all, trouble{partSend, 0, f, dies}, trouble{partSend, 1, f, dies})
+		}
+	}
+	for _, f := range world.Faults {
+		all = append(all, trouble{partJoin, 0, f, true}, trouble{partEpoch, 0, f, true})
+	}
+	return all
+}
+
+// TestNoOrphanWhateverTheOrder: a send, a device that joins and an epoch that is
+// published, in every order of their commits, with a death or an unknown outcome
+// at each commit, of the sender too. After the next sync every pending message
+// has, for every current device, a wrap or an open request, and once the sender
+// is back it opens everywhere, once.
+func TestNoOrphanWhateverTheOrder(t *testing.T) {
+	if n := len(orders()); n != 30 {
+		t.Fatalf("%d orders", n)
+	}
+	for _, tr := range troubles() {
+		t.Run(fmt.Sprintf("%d.%d %v dies=%v", tr.part, tr.commit, tr.fault, tr.dies), func(t *testing.T) {
+			t.Parallel()
+			for _, o := range orders() {
+				world.Run(t, 1, func(w *world.World) { interleave(t, w, o, tr) })
+				if t.Failed() {
+					t.Fatalf("order %v", o)
+				}
+			}
+		})
+	}
+}
+
+func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
+	ana, bob := w.Account("ana"), w.Account("bob")
+	b1 := bob.Device()
+	w.Pass(24 * time.Hour)
+	a := ana.Device()
+	a.Meet(bob)
+	w.Run()
+	// Bob's phone is to publish its next epoch.
+	w.Pass(6*24*time.Hour + time.Minute)
+	b1.Tick()
+	if !b1.Perform("epoch/") {
+		t.Fatal("no challenge")
+	}
+	b2 := bob.NewDevice()
+	m := a.Send(message.Keep, bob)
+	m.ID()
+	if tr.dies {
+		w.Net = func(x *world.Exchange) world.Fate {
+			if _, ok := x.Request.(*resealv1.SendRequest); ok {
+				return world.LoseAnswer
+			}
+			return world.Deliver
+		}
+	}
+	w.FailAt(tr.part, tr.commit, tr.fault)
+	w.Interleave(order,
+		func() { a.Perform("send/") },
+		func() { _ = b2.Join() },
+		func() { b1.Perform("publish/") })
+	w.Settle()
+	w.Net = nil
+	if tr.dies {
+		a.Stop()
+	}
+	for err := b2.Join(); err != nil; err = b2.Join() { // its outcome is read back
+		t.Fatal(err)
+	}
+	b2.Start()
+	b1.Disconnect()
+	b1.Connect()
+	w.Run()
+	if got := w.Orphans(); len(got) != 0 {
+		t.Fatalf("orphans: %v", got)
+	}
+	if tr.dies {
+		a.Start()
+	}
+	w.Run()
+	w.Advance(10 * time.Second)
+	w.Readable(m, b1, b2)
+	for _, d := range []*world.Device{b1, b2} {
+		if n := len(d.State.Names("in/")); n != 1 {
+			t.Fatalf("%s has %d messages", d.Name, n)
+		}
+	}
+	if n := a.Engine.Unsecured(); n != 0 || len(w.Orphans()) != 0 {
+		t.Fatal("the sender is not at rest")
+	}
+}
