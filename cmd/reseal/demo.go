@@ -54,10 +54,14 @@ func (c *cli) demo(cmd *cobra.Command, o demo.Options) error {
 		return err
 	}
 	o.Server = func(args ...string) *exec.Cmd { return exec.Command(self, args...) }
-	o.Out, o.JSON, o.Terminal, o.Style = c.stdout, c.json, c.term.Stdout, c.style()
+	o.Out, o.JSON, o.Terminal, o.Style, o.Columns = c.stdout, c.json, c.term.Stdout, c.style(), int(c.term.Size.Columns)
 	err = demo.Run(cmd.Context(), o)
-	if errors.Is(err, demo.ErrBroken) {
+	switch {
+	case errors.Is(err, demo.ErrBroken):
 		return exitCode(exitFailed) // it has told what
+	case errors.Is(err, errInterrupted) && !c.json:
+		c.notef("reseal: interrupted; the server and all phones have ended")
+		return exitCode(exitFailed)
 	}
 	return err
 }

@@ -38,6 +38,8 @@ type Options struct {
 	JSON     bool
 	Terminal bool
 	Style    terminal.Style
+	// Columns is how wide the terminal is; 0 is 80.
+	Columns int
 	// Server makes the command `reseal` with the arguments given.
 	Server func(args ...string) *exec.Cmd
 
@@ -87,8 +89,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Size <= 0 {
 		o.Size = DefaultSize
 	}
+	if o.Columns <= 0 {
+		o.Columns = 80
+	}
 	s := &story{o: o, limit: 2 * time.Minute, keys: new(keyring), n: &narrator{
-		out: o.Out, json: o.JSON, live: o.Terminal, style: o.Style, began: time.Now(),
+		out: o.Out, json: o.JSON, live: o.Terminal, wide: min(o.Columns, columns), style: o.Style, began: time.Now(),
 	}}
 	if err := s.folder(); err != nil {
 		return err
@@ -210,6 +215,7 @@ func (s *story) step(ctx context.Context, name, text string, f func(ctx context.
 	defer cancel()
 	err := f(limited, r)
 	if ctx.Err() != nil {
+		s.n.undo()
 		return
 	}
 	s.n.step(name, text, r, time.Since(began), err)

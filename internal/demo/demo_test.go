@@ -191,7 +191,7 @@ func TestStoryForPeople(t *testing.T) {
 
 func TestTerminalShowsColoursAndWhatIsUnderWay(t *testing.T) {
 	var out bytes.Buffer
-	n := &narrator{out: &out, live: true, style: true}
+	n := &narrator{out: &out, live: true, wide: 80, style: true}
 	n.chapter("A title", "and a lead")
 	n.doing("Something happens")
 	n.step("x", "Something happens", &result{}, 0, nil)

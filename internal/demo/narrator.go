@@ -21,6 +21,7 @@ type narrator struct {
 	out   io.Writer
 	json  bool
 	live  bool // a terminal: the step that is under way is shown, too
+	wide  int  // the terminal's columns
 	style terminal.Style
 	began time.Time
 
@@ -96,7 +97,16 @@ func (n *narrator) chapter(title, lead string) {
 // doing shows the step that is under way, where it can be overwritten.
 func (n *narrator) doing(text string) {
 	if n.live && !n.json {
-		n.write(n.style.Dim("  ·" + strings.Repeat(" ", indent-3) + terminal.Cut(text, columns-indent-2) + " …"))
+		line := "  ·" + strings.Repeat(" ", indent-3) + text + " …"
+		// A line that is broken into two could not be overwritten.
+		n.write(n.style.Dim(terminal.Cut(line, max(n.wide-1, 1))))
+	}
+}
+
+// undo takes back what doing has shown.
+func (n *narrator) undo() {
+	if n.live && !n.json {
+		n.write("\r\x1b[K")
 	}
 }
 
@@ -115,9 +125,7 @@ func (n *narrator) step(name, text string, r *result, took time.Duration, err er
 		n.object(o)
 		return
 	}
-	if n.live {
-		n.write("\r\x1b[K")
-	}
+	n.undo()
 	mark := n.style.Green("✓")
 	if err != nil {
 		mark = n.style.Red("✗")
