@@ -119,6 +119,7 @@ var kinds = []kind{
 	{"open_folder", any_(vault.ErrOpenFolder), "", `chmod 700 it, and think about who may have written there`},
 	{"full", any_(reseal.ErrFull), "the disk is full", "make room and repeat: what was stored before is intact"},
 	{"server_full", any_(reseal.ErrServerFull), "the server takes nothing more now", "try again later"},
+	{"uncertain", any_(reseal.ErrUncertain), "it is not known whether the change happened: one of the two passwords works", "log in with the new one, then with the old one, to see"},
 	{"closed", any_(reseal.ErrClosed), "the account was closed meanwhile", "repeat the command"},
 	{"last_device", any_(reseal.ErrLastDevice), "the account's only device cannot be removed", "log in on another device first"},
 	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},

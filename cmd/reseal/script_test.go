@@ -169,14 +169,15 @@ func cmdRun(ts *testscript.TestScript, neg bool, args []string) {
 // start NAME args...: runs reseal in the background.
 func cmdStart(ts *testscript.TestScript, _ bool, args []string) { spawn(ts, args[0], args[1:]...) }
 
-// waitfor NAME REGEXP: waits until what NAME wrote matches.
+// waitfor NAME REGEXP: waits until what NAME wrote matches, results or not.
 func cmdWaitFor(ts *testscript.TestScript, _ bool, args []string) {
 	re := regexp.MustCompile("(?m)" + args[1])
 	within(ts, func() string {
 		return fmt.Sprintf("no %s in %s.out:\n%s\n%s", args[1], args[0], ts.ReadFile(args[0]+".out"), ts.ReadFile(args[0]+".err"))
 	}, func() bool {
-		b, _ := os.ReadFile(ts.MkAbs(args[0] + ".out"))
-		return re.Match(b)
+		out, _ := os.ReadFile(ts.MkAbs(args[0] + ".out"))
+		errs, _ := os.ReadFile(ts.MkAbs(args[0] + ".err"))
+		return re.Match(out) || re.Match(errs)
 	})
 }
 
