@@ -130,7 +130,7 @@ func (n *newborn) giveUp(err error) error {
 }
 
 func (in *Installation) publishDevice(ctx context.Context, c *credentials, n *newborn) (share []byte, dropped identity.DeviceID, err error) {
-	d := identity.Device{ID: n.id, Key: n.key.Public(), AddedAt: in.now(), Class: identity.Native, How: identity.ByPassword}
+	d := identity.Device{ID: n.id, Key: n.key.Public(), AddedAt: in.now(), Class: identity.Native, How: c.how}
 	next, err := identity.AddDevice(c.list, d, in.now())
 	if errors.Is(err, identity.ErrFull) {
 		dropped = identity.OldestDevice(c.list, c.certs)

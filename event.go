@@ -3,9 +3,11 @@ package reseal
 import (
 	"context"
 	"iter"
+	"strings"
 	"sync"
 	"time"
 
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/message"
@@ -47,6 +49,10 @@ const (
 	KindDisconnected EventKind = "disconnected"
 	// KindCaughtUp: everything that waited at the server is here.
 	KindCaughtUp EventKind = "caught_up"
+	// KindAccount: something was done to this account, as the server says; What
+	// is "recovery_tried" (with a code that is not the account's), "recovered"
+	// or "password_changed". What, Since, Due, Device.
+	KindAccount EventKind = "account"
 	// KindTrouble: something failed here, a full disk say. Text.
 	KindTrouble EventKind = "trouble"
 )
@@ -71,10 +77,12 @@ type Event struct {
 	State              string
 	Devices, Rewrapped int
 	Wraps              int
-	Own                bool
-	Added, Removed     []identity.DeviceID
-	Text               string
-	Err                error
+	// Since is when it was done, Due when it will be; zero for unknown.
+	Since, Due     time.Time
+	Own            bool
+	Added, Removed []identity.DeviceID
+	Text           string
+	Err            error
 
 	client message.ClientID
 }
@@ -143,12 +151,25 @@ func (a *Account) shown(n client.Notice) {
 		peer(n.Account)
 	case client.Removed:
 		e.Kind = KindRemoved
+	case client.AccountNotice:
+		e.Kind, e.What, e.Device, e.Since = KindAccount, noticeName(n.What), n.Device, n.At.Time()
+		if n.Due != 0 {
+			e.Due = n.Due.Time()
+		}
 	case client.CaughtUp:
 		e.Kind = KindCaughtUp
 	default:
 		return
 	}
 	a.events.send(e)
+}
+
+// noticeName is what an account notice is about, in a word: "recovery_tried".
+func noticeName(w resealv1.AccountNotice_What) string {
+	if _, ok := resealv1.AccountNotice_What_name[int32(w)]; !ok {
+		return "unknown"
+	}
+	return strings.ToLower(strings.TrimPrefix(w.String(), "WHAT_"))
 }
 
 // maxBehind is how many events wait for one consumer.

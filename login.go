@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -40,6 +41,8 @@ type credentials struct {
 	revision uint64
 	list     *identity.SignedList
 	certs    []*identity.SignedCertificate
+	// how is what a new device came into the list by.
+	how identity.How
 	// remote is connected with the new session.
 	remote *remoteServer
 }
@@ -88,7 +91,7 @@ func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.
 	if err != nil {
 		return nil, err
 	}
-	c := &credentials{handle: h, session: res.Session, export: res.Export, remote: r}
+	c := &credentials{handle: h, session: res.Session, export: res.Export, how: identity.ByPassword, remote: r}
 	if err := c.take(resp); err != nil {
 		return nil, err
 	}
@@ -179,13 +182,8 @@ func (in *Installation) capsules(c *credentials, l *identity.SignedList) (*resea
 // made. Errors: ErrLogin, ErrLoggedIn, ErrOffline, ErrNotReseal, ErrServer,
 // *RateError, and those of the folder.
 func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*Account, Login, error) {
-	if h, err := handle.Parse(name); err == nil {
-		sessions, _ := in.vault.Sessions()
-		for _, s := range sessions {
-			if s.Handle == string(h) {
-				return nil, Login{}, ErrLoggedIn
-			}
-		}
+	if in.hasSession(name) {
+		return nil, Login{}, ErrLoggedIn
 	}
 	c, err := in.authenticate(ctx, in.o.Server, name, pass)
 	if err != nil {
@@ -198,6 +196,16 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	}
 	a, err := in.logged(section, c.handle, c.account, c.session, share)
 	return a, how, err
+}
+
+// hasSession tells whether an account of this name is logged in here.
+func (in *Installation) hasSession(name string) bool {
+	h, err := handle.Parse(name)
+	if err != nil {
+		return false
+	}
+	sessions, _ := in.vault.Sessions()
+	return slices.ContainsFunc(sessions, func(s *vault.Session) bool { return s.Handle == string(h) })
 }
 
 // logged stores the session record and starts the account.

@@ -43,7 +43,7 @@ func (a *Account) ChangePassword(ctx context.Context, old, new []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := a.in.setPassword(ctx, c, normal, keep); err != nil {
+	if err := a.in.setPassword(ctx, c, normal, keep, nil); err != nil {
 		return a.in.changeError(err)
 	}
 	// The session of this password check is not needed any more.
@@ -82,7 +82,8 @@ func sessionHash(token string) ([]byte, error) {
 // in one batch at the server. Nothing changes here: sections keep the shares
 // that they are sealed under. Afterwards c is what a login with the new
 // password would bring. keep is the session that stays beside that of c.
-func (in *Installation) setPassword(ctx context.Context, c *credentials, pass, keep []byte) error {
+// With a new recovery it also puts another recovery code in place.
+func (in *Installation) setPassword(ctx context.Context, c *credentials, pass, keep []byte, recovery *newRecovery) error {
 	record, export, err := in.register(ctx, c, pass)
 	if err != nil {
 		return err
@@ -91,6 +92,10 @@ func (in *Installation) setPassword(ctx context.Context, c *credentials, pass, k
 	next.export, next.place.Credential = export, c.place.Credential+1
 	if next.capsule.Share, err = capsule.NewShareKey(in.o.Rand); err != nil {
 		return err
+	}
+	var renewed *resealv1.NewRecovery
+	if recovery != nil {
+		next.capsule.Recovery, renewed = recovery.key, recovery.request
 	}
 	for range 16 {
 		// The revision is that of the shares, which is read last: what changes
@@ -109,14 +114,19 @@ func (in *Installation) setPassword(ctx context.Context, c *credentials, pass, k
 		}
 		resp, err := repeat(ctx, c.remote.account.ChangePassword, &resealv1.ChangePasswordRequest{
 			Revision: next.revision, OpaqueRecord: record, Capsules: capsules, Shares: shares, KeepSession: keep,
+			Recovery: renewed,
 		})
 		if err == nil {
 			next.revision = resp.Revision
 			*c = next
 			return nil
 		}
-		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
+		switch {
+		case refusal.Reason(err) == resealv1.Reason_REASON_CONFLICT:
+		case refusal.Passing(err), isSessionEnd(err):
 			return errors.Join(errSent, err)
+		default:
+			return err
 		}
 	}
 	return ErrServerFull

@@ -135,8 +135,12 @@ func (in *Installation) finishSignup(ctx context.Context, r *remoteServer, h han
 		return nil, err
 	}
 	recovery := code.Auth().Hash()
+	root, err := code.Root(k.Account).Seal(in.o.Rand, code.RootKey(), id)
+	if err != nil {
+		return nil, err
+	}
 	return &resealv1.FinishSignupRequest{
-		Handle: string(h), AccountId: id[:], Capsules: capsules, RecoveryAuthHash: recovery[:], List: l.Bytes(),
+		Handle: string(h), AccountId: id[:], Capsules: capsules, RecoveryAuthHash: recovery[:], RecoveryRoot: root, List: l.Bytes(),
 		Certified: certified, Share: n.apiShare(), Book: &resealv1.Book{Version: first.Version, Parts: first.Parts},
 	}, nil
 }

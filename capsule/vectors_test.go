@@ -85,6 +85,12 @@ func (s scenario) run(t *testing.T) (map[string]string, string) {
 			"list_version": dec(c.List.Version), "list_hash": x32(c.List.Hash), "book_version": dec(c.BookHead.Version), "book_hash": x32(c.BookHead.Hash),
 			"recovery_key": x32(c.Recovery.Bytes()),
 		}, "ok"
+	case "recovery root":
+		r, err := OpenRoot(s.bytes(t, "sealed"), RootKeyOf(s.b32(t, "root_key")), identity.AccountID(s.bytes(t, "account")))
+		if err != nil {
+			return nil, outcome(err)
+		}
+		return map[string]string{"account_seed": x(r.Account.Seed()), "next_seed": x(r.Next.Seed())}, "ok"
 	case "server share":
 		sh, err := OpenShare(s.bytes(t, "sealed"), ShareKeyOf(s.b32(t, "share_key")), identity.AccountID(s.bytes(t, "account")),
 			RowID(s.b32(t, "row")), ShareID(s.bytes(t, "share_id")))
@@ -100,7 +106,7 @@ func (s scenario) run(t *testing.T) (map[string]string, string) {
 		next := c.NextKey().Public()
 		return map[string]string{
 			"code": x(c.b[:]), "written": c.Reveal(), "recovery_key": x32(c.Key().Bytes()),
-			"auth": x32(c.Auth().Bytes()), "auth_hash": x32(c.Auth().Hash()), "next_account_key": x(next[:]),
+			"root_key": x32(c.RootKey().Bytes()), "auth": x32(c.Auth().Bytes()), "auth_hash": x32(c.Auth().Hash()), "next_account_key": x(next[:]),
 		}, "ok"
 	}
 	t.Fatal("unknown entry", s.Entry)
@@ -129,6 +135,12 @@ func (s scenario) again(t *testing.T, out map[string]string) {
 		if e != nil {
 			t.Fatal(e)
 		}
+	case "recovery root":
+		r, e := OpenRoot(sealed, RootKeyOf(s.b32(t, "root_key")), identity.AccountID(s.bytes(t, "account")))
+		if e != nil {
+			t.Fatal(e)
+		}
+		got, err = r.Seal(nonce, RootKeyOf(s.b32(t, "root_key")), identity.AccountID(s.bytes(t, "account")))
 	case "server share":
 		v, e := hex.DecodeString(out["value"])
 		if e != nil {
@@ -161,7 +173,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	var files []string
-	for _, prefix := range []string{"capsule", "recovery", "share"} {
+	for _, prefix := range []string{"capsule", "recovery", "root", "share"} {
 		found, err := filepath.Glob(vectors + prefix + "-*.json")
 		if err != nil {
 			t.Fatal(err)
@@ -250,6 +262,23 @@ func scenarios(t *testing.T) map[string]scenario {
 	add("capsule-copy-older", "capsule copy", "the copy from before a password change", "refused", rec, "credential", "4")
 	add("capsule-copy-names-other", "capsule copy", "well sealed, but it names another recovery key", "refused", rec,
 		"sealed", x(must(sealBox(nonce(), c.Recovery.b, other.encode(), p.aad("capsule copy")))))
+
+	rooted := RecoveryCode{b: [16]byte(fill(16, 0x70))}
+	root := must(rooted.Root(c.Account).Seal(nonce(), rooted.RootKey(), p.Account))
+	ro := map[string]string{"sealed": x(root), "root_key": x32(rooted.RootKey().Bytes()), "account": x(p.Account[:])}
+	pair := func(account, next []byte) string {
+		return x(must(sealBox(nonce(), rooted.RootKey().b, append(slices.Clone(account), next...), rootAAD(p.Account))))
+	}
+	add("root-good", "recovery root", "the root of a recovery code", "ok", ro)
+	add("root-other-account", "recovery root", "the root of another account", "refused", ro, "account", x(fill(16, 0x11)))
+	add("root-other-code", "recovery root", "the key of another code", "refused", ro, "root_key", x(fill(32, 0x44)))
+	add("root-copy-key", "recovery root", "the key of the capsule's copy, which the capsule holds", "refused", ro, "root_key", x32(rooted.Key().Bytes()))
+	add("root-altered", "recovery root", "one bit changed", "refused", ro, "sealed", x(put(root, 50, root[50]^1)))
+	add("root-truncated", "recovery root", "a byte short", "refused", ro, "sealed", x(root[:RootSize-1]))
+	add("root-trailing", "recovery root", "a byte more", "refused", ro, "sealed", x(append(slices.Clone(root), 0)))
+	add("root-version-2", "recovery root", "a newer version", "newer", ro, "sealed", x(put(root, 1, 2)))
+	add("root-zero-next", "recovery root", "well sealed, but without the next key", "refused", ro, "sealed", pair(c.Account.Seed(), make([]byte, 32)))
+	add("root-next-is-account", "recovery root", "well sealed, but the next key is the account key", "refused", ro, "sealed", pair(c.Account.Seed(), c.Account.Seed()))
 
 	share := Share{ID: ShareID(fill(16, 0x20)), Value: ServerShareOf(key(0x30))}
 	row := RowID(key(0x40))

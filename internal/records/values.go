@@ -25,7 +25,9 @@ type Password struct {
 	Copy    []byte
 	// Recovery is the hash of the recovery authenticator, 32 bytes.
 	Recovery [32]byte
-	Handle   string
+	// Root is sealed under the recovery code, 94 bytes (capsule.Root).
+	Root   []byte
+	Handle string
 }
 
 // Encode returns the value of `pw`.
@@ -36,6 +38,7 @@ func (p Password) Encode() []byte {
 		vector(b, p.Capsule)
 		vector(b, p.Copy)
 		b.AddBytes(p.Recovery[:])
+		vector(b, p.Root)
 		vector(b, []byte(p.Handle))
 	})
 }
@@ -45,7 +48,7 @@ func ParsePassword(v []byte) (p Password, err error) {
 	var handle []byte
 	err = parse(v, func(s *cryptobyte.String) bool {
 		return s.ReadUint64(&p.Credential) && readVector(s, &p.Opaque) && readVector(s, &p.Capsule) &&
-			readVector(s, &p.Copy) && s.CopyBytes(p.Recovery[:]) && readVector(s, &handle)
+			readVector(s, &p.Copy) && s.CopyBytes(p.Recovery[:]) && readVector(s, &p.Root) && readVector(s, &handle)
 	})
 	p.Handle = string(handle)
 	return p, err
@@ -273,6 +276,7 @@ const (
 	EntryReceipt = 4 // Extra: device, what
 	EntryRetry   = 5 // Extra: requester's account, day, request id, ids of the part
 	EntryClosed  = 6 // Extra: id of a retry request that is closed
+	EntryNotice  = 7 // Extra: [Notice]
 )
 
 // EntryName is what an entry of a kind tells of, in a word.
@@ -290,6 +294,8 @@ func EntryName(kind uint8) string {
 		return "retry"
 	case EntryClosed:
 		return "retry_closed"
+	case EntryNotice:
+		return "notice"
 	}
 	return "unknown"
 }
@@ -314,7 +320,7 @@ func (e Entry) Encode() []byte {
 // ParseEntry reads the value of a queue entry.
 func ParseEntry(v []byte) (e Entry, err error) {
 	err = parse(v, func(s *cryptobyte.String) bool {
-		return s.ReadUint8(&e.Kind) && e.Kind >= EntryMessage && e.Kind <= EntryClosed &&
+		return s.ReadUint8(&e.Kind) && e.Kind >= EntryMessage && e.Kind <= EntryNotice &&
 			s.CopyBytes(e.Message[:]) && readVector(s, &e.Extra)
 	})
 	return e, err

@@ -14,7 +14,7 @@ var codecs = map[string]struct {
 	again func([]byte) ([]byte, error)
 }{
 	"pw": {
-		Password{Credential: 3, Opaque: make([]byte, 192), Capsule: []byte("capsule"), Copy: []byte("copy"), Recovery: [32]byte{9}, Handle: "ana"}.Encode(),
+		Password{Credential: 3, Opaque: make([]byte, 192), Capsule: []byte("capsule"), Copy: []byte("copy"), Recovery: [32]byte{9}, Root: []byte("root"), Handle: "ana"}.Encode(),
 		func(b []byte) ([]byte, error) { p, err := ParsePassword(b); return p.Encode(), err },
 	},
 	"share one": {
@@ -48,6 +48,10 @@ var codecs = map[string]struct {
 	"claim": {
 		Claim{identity.DeviceID{1}, 99}.Encode(),
 		func(b []byte) ([]byte, error) { p, err := ParseClaim(b); return p.Encode(), err },
+	},
+	"notice": {
+		Notice{What: 2, At: 3, Due: 4, Device: identity.DeviceID{5}}.Encode(),
+		func(b []byte) ([]byte, error) { n, err := ParseNotice(b); return n.Encode(), err },
 	},
 	"entry": {
 		Entry{EntryReceipt, message.ID{1}, []byte("extra")}.Encode(),

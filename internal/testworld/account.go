@@ -128,7 +128,7 @@ func (w *World) Signup(name, password string) (*Device, *resealv1.FinishSignupRe
 	d.C = w.Client(d.Token())
 	hash, auth := d.Session.Hash(), a.Code.Auth().Hash()
 	return d, &resealv1.FinishSignupRequest{
-		Handle: name, AccountId: a.ID[:], OpaqueRecord: record, Capsules: a.Capsules(), RecoveryAuthHash: auth[:], List: a.List.Bytes(),
+		Handle: name, AccountId: a.ID[:], OpaqueRecord: record, Capsules: a.Capsules(), RecoveryAuthHash: auth[:], RecoveryRoot: a.Root(a.Code), List: a.List.Bytes(),
 		Certified: d.Certified(d.Newest()), Share: d.APIShare(), SessionHash: hash[:],
 		Book: &resealv1.Book{Version: 1, Parts: [][]byte{Random(300)}},
 	}
@@ -152,6 +152,12 @@ func (a *Account) Capsules() *resealv1.Capsules {
 	}
 	p := capsule.Place{Account: a.ID, Credential: 1}
 	return &resealv1.Capsules{Capsule: must(k.Seal(rand.Reader, a.export, p)), Copy: must(k.SealCopy(rand.Reader, p))}
+}
+
+// Root is the account's root under a code.
+func (a *Account) Root(code capsule.RecoveryCode) []byte {
+	r := capsule.Root{Account: a.Keys.Account, Next: a.Code.NextKey()}
+	return must(r.Seal(rand.Reader, code.RootKey(), a.ID))
 }
 
 // NewDevice makes a device's keys and first epoch; the server knows nothing yet.

@@ -18,6 +18,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/sha256"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/store"
 )
@@ -35,8 +37,10 @@ import (
 const (
 	MaxCapsule     = 1 << 10
 	MaxSealedShare = 256
-	MaxPart        = 32 << 10 // bytes of one part of the book
-	MaxParts       = 40
+	// RootSize is the size of a recovery root (spec/login.md), bytes.
+	RootSize = 94
+	MaxPart  = 32 << 10 // bytes of one part of the book
+	MaxParts = 40
 	// MaxBlocked is how many accounts one account can have noted as blocked.
 	MaxBlocked = store.MaxPage
 	// MaxEpochs is how many certificates of a device are kept at once; a device
@@ -61,9 +65,15 @@ const (
 )
 
 // Limiter refuses what comes too often. The kinds are "signup", "login",
-// "login_handle", "challenge" (by address or handle), "epoch" (by account).
+// "login_handle", "recovery", "recovery_handle", "challenge" (by address or
+// handle), "epoch" (by account).
 type Limiter interface {
 	Allow(kind, key string) error
+}
+
+// Queues puts entries into the queues of devices.
+type Queues interface {
+	Push(ctx context.Context, a identity.AccountID, d identity.DeviceID, e records.Entry, expires identity.Time) error
 }
 
 // Counter counts by a label.
@@ -82,6 +92,7 @@ type Service struct {
 	Store   store.Store
 	Bus     bus.Bus
 	Topics  Topics
+	Queues  Queues
 	Opaque  *opaque.Server
 	Limiter Limiter
 	Counter Counter

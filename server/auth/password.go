@@ -186,6 +186,14 @@ func (s *Service) changePassword(ctx context.Context, c caller.Caller, req *rese
 	if err := resealed(b, rows, req.Shares, token); err != nil {
 		return nil, err
 	}
+	told := notice(resealv1.AccountNotice_WHAT_PASSWORD_CHANGED, s.now())
+	if req.Recovery != nil {
+		if err := renewRecovery(&a.pw, req.Recovery); err != nil {
+			return nil, err
+		}
+		told.What = uint8(resealv1.AccountNotice_WHAT_RECOVERED)
+	}
+	told.Device = s.sessionDevice(ctx, a.id, req.KeepSession)
 	a.pw.Credential, a.pw.Opaque = next, req.OpaqueRecord
 	a.pw.Capsule, a.pw.Copy = req.Capsules.Capsule, req.Capsules.Copy
 	b.Replace(records.Pw, a.rev, a.pw.Encode(), token, 0)
@@ -193,7 +201,8 @@ func (s *Service) changePassword(ctx context.Context, c caller.Caller, req *rese
 		return nil, err
 	}
 	s.changed(a.id)
-	s.Counter.Count("passwords", "changed")
+	s.Counter.Count("passwords", map[bool]string{true: "recovered", false: "changed"}[req.Recovery != nil])
+	s.tell(ctx, a.list, told)
 	rev, err := s.revision(ctx, a.id)
 	return &resealv1.ChangePasswordResponse{Revision: rev, Credential: next}, err
 }

@@ -31,6 +31,7 @@ var public = map[string]bool{
 	"/reseal.v1.AccountService/FinishSignup":   true,
 	"/reseal.v1.AccountService/StartLogin":     true,
 	"/reseal.v1.AccountService/FinishLogin":    true,
+	"/reseal.v1.AccountService/StartRecovery":  true,
 }
 
 // Interceptor finds the session behind each call and puts the caller into its

@@ -148,6 +148,8 @@ func (s *Service) checkSignup(req *resealv1.FinishSignupRequest) (id identity.Ac
 		return id, refusal.Malformed("session hash")
 	case !isLen(req.RecoveryAuthHash, 32):
 		return id, refusal.Malformed("recovery hash")
+	case !isLen(req.RecoveryRoot, RootSize):
+		return id, refusal.Malformed("recovery root")
 	case s.Opaque.CheckRecord(req.OpaqueRecord) != nil:
 		return id, refusal.Malformed("password record")
 	}
@@ -188,7 +190,7 @@ func (s *Service) firstRecords(req *resealv1.FinishSignupRequest, id identity.Ac
 	session.Device, session.Row = device, row
 	pw := records.Password{
 		Credential: 1, Opaque: req.OpaqueRecord, Capsule: req.Capsules.Capsule, Copy: req.Capsules.Copy,
-		Recovery: [32]byte(req.RecoveryAuthHash), Handle: string(h),
+		Recovery: [32]byte(req.RecoveryAuthHash), Root: req.RecoveryRoot, Handle: string(h),
 	}
 	b := new(store.Batch).
 		Create(records.Pw, pw.Encode(), token, 0).

@@ -25,11 +25,15 @@ const (
 	Signup      = "signup"       // steps of a sign-up, by address
 	Login       = "login"        // logins begun, by address
 	LoginHandle = "login_handle" // logins begun, by handle
-	Challenge   = "challenge"    // possession challenges, by address
-	Epoch       = "epoch"        // certificates published, by account
-	Inbox       = "inbox"        // messages that arrive, by recipient
-	Retry       = "retry"        // retry requests, by account
-	Upload      = "upload"       // MiB of blobs begun, by account
+	Recovery    = "recovery"     // recoveries begun, by address
+	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
+	// this bounds how often an account's devices are told, not the guessing.
+	RecoveryHandle = "recovery_handle"
+	Challenge      = "challenge" // possession challenges, by address
+	Epoch          = "epoch"     // certificates published, by account
+	Inbox          = "inbox"     // messages that arrive, by recipient
+	Retry          = "retry"     // retry requests, by account
+	Upload         = "upload"    // MiB of blobs begun, by account
 )
 
 // Rate is a token bucket: Burst tokens at first and at most, PerSecond of them
@@ -58,19 +62,21 @@ func Default() Config {
 	local := Rate{PerSecond: 500, Burst: 1000}
 	return Config{
 		Rates: map[string]Rate{
-			Call:        {500, 2000},
-			Account:     {500, 5000},
-			Signup:      {1.0 / 30, 20},
-			Login:       {0.5, 60},
-			LoginHandle: {1.0 / 6, 20},
-			Challenge:   {1, 60},
-			Epoch:       {1.0 / 600, 20},
-			Inbox:       {2, 10_000},
-			Retry:       {4, 400},
-			Upload:      {4, 256 << 10},
+			Call:           {500, 2000},
+			Account:        {500, 5000},
+			Signup:         {1.0 / 30, 20},
+			Login:          {0.5, 60},
+			LoginHandle:    {1.0 / 6, 20},
+			Recovery:       {1.0 / 30, 20},
+			RecoveryHandle: {1.0 / 60, 10},
+			Challenge:      {1, 60},
+			Epoch:          {1.0 / 600, 20},
+			Inbox:          {2, 10_000},
+			Retry:          {4, 400},
+			Upload:         {4, 256 << 10},
 		},
 		Loopback: map[string]Rate{
-			Call: {50_000, 100_000}, Signup: local, Login: local, Challenge: local,
+			Call: {50_000, 100_000}, Signup: local, Login: local, Recovery: local, Challenge: local,
 		},
 		MaxEntries: 100_000,
 	}
@@ -161,7 +167,7 @@ func (t *table) take(key string, r Rate, now time.Time, n int) (time.Duration, b
 
 // byAddress tells which kinds count by address.
 func byAddress(kind string) bool {
-	return kind == Call || kind == Signup || kind == Login || kind == Challenge
+	return kind == Call || kind == Signup || kind == Login || kind == Recovery || kind == Challenge
 }
 
 // network is what counts as one address: of IPv6 the /64, of which a household

@@ -227,6 +227,16 @@ func (s *Service) fill(ctx context.Context, c caller.Caller, e records.Entry, ev
 			return records.ErrDamaged
 		}
 		ev.Event = &resealv1.EventsResponse_RetryClosed{RetryClosed: e.Extra}
+	case records.EntryNotice:
+		n, err := records.ParseNotice(e.Extra)
+		if err != nil {
+			return err
+		}
+		told := &resealv1.AccountNotice{What: resealv1.AccountNotice_What(n.What), AtMs: uint64(n.At), DueMs: uint64(n.Due)}
+		if !n.Device.IsZero() {
+			told.DeviceId = n.Device[:]
+		}
+		ev.Event = &resealv1.EventsResponse_Notice{Notice: told}
 	}
 	return nil
 }

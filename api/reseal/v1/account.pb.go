@@ -577,7 +577,9 @@ type FinishSignupRequest struct {
 	Book      *Book      `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
 	// SHA-256 of the session token, 32 bytes; the token is the client's choice,
 	// so that a repeat of this very request ends in the same session.
-	SessionHash   []byte `protobuf:"bytes,10,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	SessionHash []byte `protobuf:"bytes,10,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	// Sealed under the recovery code, 94 bytes.
+	RecoveryRoot  []byte `protobuf:"bytes,11,opt,name=recovery_root,json=recoveryRoot,proto3" json:"recovery_root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +680,13 @@ func (x *FinishSignupRequest) GetBook() *Book {
 func (x *FinishSignupRequest) GetSessionHash() []byte {
 	if x != nil {
 		return x.SessionHash
+	}
+	return nil
+}
+
+func (x *FinishSignupRequest) GetRecoveryRoot() []byte {
+	if x != nil {
+		return x.RecoveryRoot
 	}
 	return nil
 }
@@ -2543,7 +2552,9 @@ type ChangePasswordRequest struct {
 	Shares []*Share `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares,omitempty"`
 	// Hash of the session token, 32 bytes, of the one bound session that stays;
 	// empty for none.
-	KeepSession   []byte `protobuf:"bytes,5,opt,name=keep_session,json=keepSession,proto3" json:"keep_session,omitempty"`
+	KeepSession []byte `protobuf:"bytes,5,opt,name=keep_session,json=keepSession,proto3" json:"keep_session,omitempty"`
+	// With a recovery only: the code that takes the place of the present one.
+	Recovery      *NewRecovery `protobuf:"bytes,6,opt,name=recovery,proto3" json:"recovery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2613,6 +2624,13 @@ func (x *ChangePasswordRequest) GetKeepSession() []byte {
 	return nil
 }
 
+func (x *ChangePasswordRequest) GetRecovery() *NewRecovery {
+	if x != nil {
+		return x.Recovery
+	}
+	return nil
+}
+
 type ChangePasswordResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -2665,6 +2683,225 @@ func (x *ChangePasswordResponse) GetCredential() uint64 {
 	return 0
 }
 
+type StartRecoveryRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Handle string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	// Recovery authenticator, 32 bytes.
+	RecoveryAuth []byte `protobuf:"bytes,2,opt,name=recovery_auth,json=recoveryAuth,proto3" json:"recovery_auth,omitempty"`
+	// SHA-256 of the session secret, 32 bytes; the secret is the client's choice.
+	SessionHash   []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRecoveryRequest) Reset() {
+	*x = StartRecoveryRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRecoveryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRecoveryRequest) ProtoMessage() {}
+
+func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRecoveryRequest.ProtoReflect.Descriptor instead.
+func (*StartRecoveryRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *StartRecoveryRequest) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+func (x *StartRecoveryRequest) GetRecoveryAuth() []byte {
+	if x != nil {
+		return x.RecoveryAuth
+	}
+	return nil
+}
+
+func (x *StartRecoveryRequest) GetSessionHash() []byte {
+	if x != nil {
+		return x.SessionHash
+	}
+	return nil
+}
+
+type StartRecoveryResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	AccountId  []byte                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Revision   uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential uint64                 `protobuf:"varint,3,opt,name=credential,proto3" json:"credential,omitempty"`
+	Copy       []byte                 `protobuf:"bytes,4,opt,name=copy,proto3" json:"copy,omitempty"`
+	Root       []byte                 `protobuf:"bytes,5,opt,name=root,proto3" json:"root,omitempty"`
+	// Newest signed list.
+	List          []byte   `protobuf:"bytes,6,opt,name=list,proto3" json:"list,omitempty"`
+	Certificates  [][]byte `protobuf:"bytes,7,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRecoveryResponse) Reset() {
+	*x = StartRecoveryResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRecoveryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRecoveryResponse) ProtoMessage() {}
+
+func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRecoveryResponse.ProtoReflect.Descriptor instead.
+func (*StartRecoveryResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *StartRecoveryResponse) GetAccountId() []byte {
+	if x != nil {
+		return x.AccountId
+	}
+	return nil
+}
+
+func (x *StartRecoveryResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *StartRecoveryResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
+func (x *StartRecoveryResponse) GetCopy() []byte {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
+func (x *StartRecoveryResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *StartRecoveryResponse) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *StartRecoveryResponse) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// NewRecovery replaces what belongs to the recovery code.
+type NewRecovery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the present code, 32 bytes.
+	RecoveryAuth []byte `protobuf:"bytes,1,opt,name=recovery_auth,json=recoveryAuth,proto3" json:"recovery_auth,omitempty"`
+	// Of the next code: hash of its authenticator, 32 bytes.
+	RecoveryAuthHash []byte `protobuf:"bytes,2,opt,name=recovery_auth_hash,json=recoveryAuthHash,proto3" json:"recovery_auth_hash,omitempty"`
+	// Root under the next code, 94 bytes.
+	Root          []byte `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewRecovery) Reset() {
+	*x = NewRecovery{}
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewRecovery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewRecovery) ProtoMessage() {}
+
+func (x *NewRecovery) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewRecovery.ProtoReflect.Descriptor instead.
+func (*NewRecovery) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *NewRecovery) GetRecoveryAuth() []byte {
+	if x != nil {
+		return x.RecoveryAuth
+	}
+	return nil
+}
+
+func (x *NewRecovery) GetRecoveryAuthHash() []byte {
+	if x != nil {
+		return x.RecoveryAuthHash
+	}
+	return nil
+}
+
+func (x *NewRecovery) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_account_proto_rawDesc = "" +
@@ -2701,7 +2938,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x04copy\x18\x02 \x01(\fR\x04copy\"6\n" +
 	"\x04Book\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
-	"\x05parts\x18\x02 \x03(\fR\x05parts\"\x88\x03\n" +
+	"\x05parts\x18\x02 \x03(\fR\x05parts\"\xad\x03\n" +
 	"\x13FinishSignupRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x1d\n" +
 	"\n" +
@@ -2714,7 +2951,8 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x05share\x18\b \x01(\v2\x10.reseal.v1.ShareR\x05share\x12#\n" +
 	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\x12!\n" +
 	"\fsession_hash\x18\n" +
-	" \x01(\fR\vsessionHash\"W\n" +
+	" \x01(\fR\vsessionHash\x12#\n" +
+	"\rrecovery_root\x18\v \x01(\fR\frecoveryRoot\"W\n" +
 	"\x14FinishSignupResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12#\n" +
 	"\rsession_share\x18\x02 \x01(\fR\fsessionShare\"=\n" +
@@ -2819,18 +3057,38 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x1aStartPasswordChangeRequest\x121\n" +
 	"\x14registration_request\x18\x01 \x01(\fR\x13registrationRequest\"R\n" +
 	"\x1bStartPasswordChangeResponse\x123\n" +
-	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\"\xd6\x01\n" +
+	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\"\x8a\x02\n" +
 	"\x15ChangePasswordRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12#\n" +
 	"\ropaque_record\x18\x02 \x01(\fR\fopaqueRecord\x12/\n" +
 	"\bcapsules\x18\x03 \x01(\v2\x13.reseal.v1.CapsulesR\bcapsules\x12(\n" +
 	"\x06shares\x18\x04 \x03(\v2\x10.reseal.v1.ShareR\x06shares\x12!\n" +
-	"\fkeep_session\x18\x05 \x01(\fR\vkeepSession\"T\n" +
+	"\fkeep_session\x18\x05 \x01(\fR\vkeepSession\x122\n" +
+	"\brecovery\x18\x06 \x01(\v2\x16.reseal.v1.NewRecoveryR\brecovery\"T\n" +
 	"\x16ChangePasswordResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
-	"credential2\xcd\r\n" +
+	"credential\"v\n" +
+	"\x14StartRecoveryRequest\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
+	"\rrecovery_auth\x18\x02 \x01(\fR\frecoveryAuth\x12!\n" +
+	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\"\xd2\x01\n" +
+	"\x15StartRecoveryResponse\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\fR\taccountId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x03 \x01(\x04R\n" +
+	"credential\x12\x12\n" +
+	"\x04copy\x18\x04 \x01(\fR\x04copy\x12\x12\n" +
+	"\x04root\x18\x05 \x01(\fR\x04root\x12\x12\n" +
+	"\x04list\x18\x06 \x01(\fR\x04list\x12\"\n" +
+	"\fcertificates\x18\a \x03(\fR\fcertificates\"t\n" +
+	"\vNewRecovery\x12#\n" +
+	"\rrecovery_auth\x18\x01 \x01(\fR\frecoveryAuth\x12,\n" +
+	"\x12recovery_auth_hash\x18\x02 \x01(\fR\x10recoveryAuthHash\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root2\xa1\x0e\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -2839,7 +3097,8 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\fFinishSignup\x12\x1e.reseal.v1.FinishSignupRequest\x1a\x1f.reseal.v1.FinishSignupResponse\x12I\n" +
 	"\n" +
 	"StartLogin\x12\x1c.reseal.v1.StartLoginRequest\x1a\x1d.reseal.v1.StartLoginResponse\x12L\n" +
-	"\vFinishLogin\x12\x1d.reseal.v1.FinishLoginRequest\x1a\x1e.reseal.v1.FinishLoginResponse\x12F\n" +
+	"\vFinishLogin\x12\x1d.reseal.v1.FinishLoginRequest\x1a\x1e.reseal.v1.FinishLoginResponse\x12R\n" +
+	"\rStartRecovery\x12\x1f.reseal.v1.StartRecoveryRequest\x1a .reseal.v1.StartRecoveryResponse\x12F\n" +
 	"\tGetShares\x12\x1b.reseal.v1.GetSharesRequest\x1a\x1c.reseal.v1.GetSharesResponse\x12C\n" +
 	"\bPutShare\x12\x1a.reseal.v1.PutShareRequest\x1a\x1b.reseal.v1.PutShareResponse\x12O\n" +
 	"\fConfirmShare\x12\x1e.reseal.v1.ConfirmShareRequest\x1a\x1f.reseal.v1.ConfirmShareResponse\x12F\n" +
@@ -2872,7 +3131,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
 	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
@@ -2924,6 +3183,9 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*StartPasswordChangeResponse)(nil), // 47: reseal.v1.StartPasswordChangeResponse
 	(*ChangePasswordRequest)(nil),       // 48: reseal.v1.ChangePasswordRequest
 	(*ChangePasswordResponse)(nil),      // 49: reseal.v1.ChangePasswordResponse
+	(*StartRecoveryRequest)(nil),        // 50: reseal.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),       // 51: reseal.v1.StartRecoveryResponse
+	(*NewRecovery)(nil),                 // 52: reseal.v1.NewRecovery
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
@@ -2945,55 +3207,58 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	44, // 16: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
 	8,  // 17: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
 	7,  // 18: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
-	0,  // 19: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 20: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 21: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 22: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 23: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 24: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	16, // 25: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 26: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 27: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 28: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 29: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 30: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 31: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	43, // 32: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	46, // 33: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	48, // 34: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	30, // 35: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 36: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 37: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 38: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 39: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 40: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 41: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 42: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 43: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 44: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 45: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 46: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	17, // 47: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 48: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 49: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 50: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 51: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 52: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 53: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	45, // 54: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	47, // 55: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	49, // 56: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	32, // 57: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 58: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 59: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 60: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 61: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 62: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	41, // [41:63] is the sub-list for method output_type
-	19, // [19:41] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	52, // 19: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
+	0,  // 20: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	2,  // 21: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	4,  // 22: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	10, // 23: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	12, // 24: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	14, // 25: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	50, // 26: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	16, // 27: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	18, // 28: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	20, // 29: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	22, // 30: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	24, // 31: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	26, // 32: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	28, // 33: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	43, // 34: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	46, // 35: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	48, // 36: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	30, // 37: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	33, // 38: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	35, // 39: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	37, // 40: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	39, // 41: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	41, // 42: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 43: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 44: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 45: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 46: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 47: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 48: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	51, // 49: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	17, // 50: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 51: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 52: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 53: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 54: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 55: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 56: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	45, // 57: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	47, // 58: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	49, // 59: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	32, // 60: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	34, // 61: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	36, // 62: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	38, // 63: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	40, // 64: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	42, // 65: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	43, // [43:66] is the sub-list for method output_type
+	20, // [20:43] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -3007,7 +3272,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

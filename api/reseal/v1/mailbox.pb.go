@@ -21,6 +21,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type AccountNotice_What int32
+
+const (
+	AccountNotice_WHAT_UNSPECIFIED AccountNotice_What = 0
+	// Somebody showed a recovery code that is not the account's.
+	AccountNotice_WHAT_RECOVERY_TRIED AccountNotice_What = 1
+	// The account was recovered with its code.
+	AccountNotice_WHAT_RECOVERED        AccountNotice_What = 2
+	AccountNotice_WHAT_PASSWORD_CHANGED AccountNotice_What = 3
+)
+
+// Enum value maps for AccountNotice_What.
+var (
+	AccountNotice_What_name = map[int32]string{
+		0: "WHAT_UNSPECIFIED",
+		1: "WHAT_RECOVERY_TRIED",
+		2: "WHAT_RECOVERED",
+		3: "WHAT_PASSWORD_CHANGED",
+	}
+	AccountNotice_What_value = map[string]int32{
+		"WHAT_UNSPECIFIED":      0,
+		"WHAT_RECOVERY_TRIED":   1,
+		"WHAT_RECOVERED":        2,
+		"WHAT_PASSWORD_CHANGED": 3,
+	}
+)
+
+func (x AccountNotice_What) Enum() *AccountNotice_What {
+	p := new(AccountNotice_What)
+	*p = x
+	return p
+}
+
+func (x AccountNotice_What) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AccountNotice_What) Descriptor() protoreflect.EnumDescriptor {
+	return file_reseal_v1_mailbox_proto_enumTypes[0].Descriptor()
+}
+
+func (AccountNotice_What) Type() protoreflect.EnumType {
+	return &file_reseal_v1_mailbox_proto_enumTypes[0]
+}
+
+func (x AccountNotice_What) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AccountNotice_What.Descriptor instead.
+func (AccountNotice_What) EnumDescriptor() ([]byte, []int) {
+	return file_reseal_v1_mailbox_proto_rawDescGZIP(), []int{24, 0}
+}
+
 // NamedList says which list the sender wrapped for.
 type NamedList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1327,6 +1381,79 @@ func (x *CaughtUp) GetServerTimeMs() uint64 {
 	return 0
 }
 
+// AccountNotice tells every device of an account what was done to it. The
+// server says so: nothing follows from it but that the user is told.
+type AccountNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	What  AccountNotice_What     `protobuf:"varint,1,opt,name=what,proto3,enum=reseal.v1.AccountNotice_What" json:"what,omitempty"`
+	// To the hour for what was tried.
+	AtMs uint64 `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// When what was announced may happen; 0 for none.
+	DueMs uint64 `protobuf:"varint,3,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	// Who did or asked for it; empty where no device did.
+	DeviceId      []byte `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountNotice) Reset() {
+	*x = AccountNotice{}
+	mi := &file_reseal_v1_mailbox_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountNotice) ProtoMessage() {}
+
+func (x *AccountNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_mailbox_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountNotice.ProtoReflect.Descriptor instead.
+func (*AccountNotice) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_mailbox_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AccountNotice) GetWhat() AccountNotice_What {
+	if x != nil {
+		return x.What
+	}
+	return AccountNotice_WHAT_UNSPECIFIED
+}
+
+func (x *AccountNotice) GetAtMs() uint64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *AccountNotice) GetDueMs() uint64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *AccountNotice) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
 type EventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The queue entry to acknowledge; empty for what is not queued.
@@ -1344,6 +1471,7 @@ type EventsResponse struct {
 	//	*EventsResponse_BookVersion
 	//	*EventsResponse_Resync
 	//	*EventsResponse_Sessions
+	//	*EventsResponse_Notice
 	Event         isEventsResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1351,7 +1479,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_reseal_v1_mailbox_proto_msgTypes[24]
+	mi := &file_reseal_v1_mailbox_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1491,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_mailbox_proto_msgTypes[24]
+	mi := &file_reseal_v1_mailbox_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1504,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_mailbox_proto_rawDescGZIP(), []int{24}
+	return file_reseal_v1_mailbox_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EventsResponse) GetEntry() []byte {
@@ -1492,6 +1620,15 @@ func (x *EventsResponse) GetSessions() bool {
 	return false
 }
 
+func (x *EventsResponse) GetNotice() *AccountNotice {
+	if x != nil {
+		if x, ok := x.Event.(*EventsResponse_Notice); ok {
+			return x.Notice
+		}
+	}
+	return nil
+}
+
 type isEventsResponse_Event interface {
 	isEventsResponse_Event()
 }
@@ -1547,6 +1684,11 @@ type EventsResponse_Sessions struct {
 	Sessions bool `protobuf:"varint,12,opt,name=sessions,proto3,oneof"`
 }
 
+type EventsResponse_Notice struct {
+	// Something happened to the caller's account.
+	Notice *AccountNotice `protobuf:"bytes,13,opt,name=notice,proto3,oneof"`
+}
+
 func (*EventsResponse_Message) isEventsResponse_Event() {}
 
 func (*EventsResponse_Wraps) isEventsResponse_Event() {}
@@ -1568,6 +1710,8 @@ func (*EventsResponse_BookVersion) isEventsResponse_Event() {}
 func (*EventsResponse_Resync) isEventsResponse_Event() {}
 
 func (*EventsResponse_Sessions) isEventsResponse_Event() {}
+
+func (*EventsResponse_Notice) isEventsResponse_Event() {}
 
 var File_reseal_v1_mailbox_proto protoreflect.FileDescriptor
 
@@ -1655,7 +1799,17 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"message_id\x18\x01 \x01(\fR\tmessageId\x12\x14\n" +
 	"\x05wraps\x18\x02 \x03(\fR\x05wraps\"0\n" +
 	"\bCaughtUp\x12$\n" +
-	"\x0eserver_time_ms\x18\x01 \x01(\x04R\fserverTimeMs\"\xd9\x03\n" +
+	"\x0eserver_time_ms\x18\x01 \x01(\x04R\fserverTimeMs\"\xf1\x01\n" +
+	"\rAccountNotice\x121\n" +
+	"\x04what\x18\x01 \x01(\x0e2\x1d.reseal.v1.AccountNotice.WhatR\x04what\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x04R\x04atMs\x12\x15\n" +
+	"\x06due_ms\x18\x03 \x01(\x04R\x05dueMs\x12\x1b\n" +
+	"\tdevice_id\x18\x04 \x01(\fR\bdeviceId\"d\n" +
+	"\x04What\x12\x14\n" +
+	"\x10WHAT_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13WHAT_RECOVERY_TRIED\x10\x01\x12\x12\n" +
+	"\x0eWHAT_RECOVERED\x10\x02\x12\x19\n" +
+	"\x15WHAT_PASSWORD_CHANGED\x10\x03\"\x8d\x04\n" +
 	"\x0eEventsResponse\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12.\n" +
 	"\amessage\x18\x02 \x01(\v2\x12.reseal.v1.PendingH\x00R\amessage\x12+\n" +
@@ -1669,7 +1823,8 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"\fbook_version\x18\n" +
 	" \x01(\x04H\x00R\vbookVersion\x12\x18\n" +
 	"\x06resync\x18\v \x01(\bH\x00R\x06resync\x12\x1c\n" +
-	"\bsessions\x18\f \x01(\bH\x00R\bsessionsB\a\n" +
+	"\bsessions\x18\f \x01(\bH\x00R\bsessions\x122\n" +
+	"\x06notice\x18\r \x01(\v2\x18.reseal.v1.AccountNoticeH\x00R\x06noticeB\a\n" +
 	"\x05event2\xb5\x05\n" +
 	"\x0eMailboxService\x127\n" +
 	"\x04Send\x12\x16.reseal.v1.SendRequest\x1a\x17.reseal.v1.SendResponse\x12C\n" +
@@ -1696,72 +1851,77 @@ func file_reseal_v1_mailbox_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_mailbox_proto_rawDescData
 }
 
-var file_reseal_v1_mailbox_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_reseal_v1_mailbox_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_reseal_v1_mailbox_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_reseal_v1_mailbox_proto_goTypes = []any{
-	(*NamedList)(nil),           // 0: reseal.v1.NamedList
-	(*SendRequest)(nil),         // 1: reseal.v1.SendRequest
-	(*SendResponse)(nil),        // 2: reseal.v1.SendResponse
-	(*AddWrapsRequest)(nil),     // 3: reseal.v1.AddWrapsRequest
-	(*AddWrapsResponse)(nil),    // 4: reseal.v1.AddWrapsResponse
-	(*Pending)(nil),             // 5: reseal.v1.Pending
-	(*ReadDayRequest)(nil),      // 6: reseal.v1.ReadDayRequest
-	(*ReadDayResponse)(nil),     // 7: reseal.v1.ReadDayResponse
-	(*AcknowledgeRequest)(nil),  // 8: reseal.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil), // 9: reseal.v1.AcknowledgeResponse
-	(*ClaimRequest)(nil),        // 10: reseal.v1.ClaimRequest
-	(*ClaimResponse)(nil),       // 11: reseal.v1.ClaimResponse
-	(*PostReceiptRequest)(nil),  // 12: reseal.v1.PostReceiptRequest
-	(*PostReceiptResponse)(nil), // 13: reseal.v1.PostReceiptResponse
-	(*AskRetryRequest)(nil),     // 14: reseal.v1.AskRetryRequest
-	(*AskRetryResponse)(nil),    // 15: reseal.v1.AskRetryResponse
-	(*CloseRetryRequest)(nil),   // 16: reseal.v1.CloseRetryRequest
-	(*CloseRetryResponse)(nil),  // 17: reseal.v1.CloseRetryResponse
-	(*EventsRequest)(nil),       // 18: reseal.v1.EventsRequest
-	(*WatchRequest)(nil),        // 19: reseal.v1.WatchRequest
-	(*WatchResponse)(nil),       // 20: reseal.v1.WatchResponse
-	(*RetryRequested)(nil),      // 21: reseal.v1.RetryRequested
-	(*NewWraps)(nil),            // 22: reseal.v1.NewWraps
-	(*CaughtUp)(nil),            // 23: reseal.v1.CaughtUp
-	(*EventsResponse)(nil),      // 24: reseal.v1.EventsResponse
-	(*AccountKeys)(nil),         // 25: reseal.v1.AccountKeys
+	(AccountNotice_What)(0),     // 0: reseal.v1.AccountNotice.What
+	(*NamedList)(nil),           // 1: reseal.v1.NamedList
+	(*SendRequest)(nil),         // 2: reseal.v1.SendRequest
+	(*SendResponse)(nil),        // 3: reseal.v1.SendResponse
+	(*AddWrapsRequest)(nil),     // 4: reseal.v1.AddWrapsRequest
+	(*AddWrapsResponse)(nil),    // 5: reseal.v1.AddWrapsResponse
+	(*Pending)(nil),             // 6: reseal.v1.Pending
+	(*ReadDayRequest)(nil),      // 7: reseal.v1.ReadDayRequest
+	(*ReadDayResponse)(nil),     // 8: reseal.v1.ReadDayResponse
+	(*AcknowledgeRequest)(nil),  // 9: reseal.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil), // 10: reseal.v1.AcknowledgeResponse
+	(*ClaimRequest)(nil),        // 11: reseal.v1.ClaimRequest
+	(*ClaimResponse)(nil),       // 12: reseal.v1.ClaimResponse
+	(*PostReceiptRequest)(nil),  // 13: reseal.v1.PostReceiptRequest
+	(*PostReceiptResponse)(nil), // 14: reseal.v1.PostReceiptResponse
+	(*AskRetryRequest)(nil),     // 15: reseal.v1.AskRetryRequest
+	(*AskRetryResponse)(nil),    // 16: reseal.v1.AskRetryResponse
+	(*CloseRetryRequest)(nil),   // 17: reseal.v1.CloseRetryRequest
+	(*CloseRetryResponse)(nil),  // 18: reseal.v1.CloseRetryResponse
+	(*EventsRequest)(nil),       // 19: reseal.v1.EventsRequest
+	(*WatchRequest)(nil),        // 20: reseal.v1.WatchRequest
+	(*WatchResponse)(nil),       // 21: reseal.v1.WatchResponse
+	(*RetryRequested)(nil),      // 22: reseal.v1.RetryRequested
+	(*NewWraps)(nil),            // 23: reseal.v1.NewWraps
+	(*CaughtUp)(nil),            // 24: reseal.v1.CaughtUp
+	(*AccountNotice)(nil),       // 25: reseal.v1.AccountNotice
+	(*EventsResponse)(nil),      // 26: reseal.v1.EventsResponse
+	(*AccountKeys)(nil),         // 27: reseal.v1.AccountKeys
 }
 var file_reseal_v1_mailbox_proto_depIdxs = []int32{
-	0,  // 0: reseal.v1.SendRequest.lists:type_name -> reseal.v1.NamedList
-	25, // 1: reseal.v1.SendResponse.stale:type_name -> reseal.v1.AccountKeys
-	0,  // 2: reseal.v1.AddWrapsRequest.lists:type_name -> reseal.v1.NamedList
-	25, // 3: reseal.v1.AddWrapsResponse.stale:type_name -> reseal.v1.AccountKeys
-	5,  // 4: reseal.v1.ReadDayResponse.messages:type_name -> reseal.v1.Pending
-	25, // 5: reseal.v1.RetryRequested.requester:type_name -> reseal.v1.AccountKeys
-	5,  // 6: reseal.v1.EventsResponse.message:type_name -> reseal.v1.Pending
-	22, // 7: reseal.v1.EventsResponse.wraps:type_name -> reseal.v1.NewWraps
-	21, // 8: reseal.v1.EventsResponse.retry:type_name -> reseal.v1.RetryRequested
-	25, // 9: reseal.v1.EventsResponse.account:type_name -> reseal.v1.AccountKeys
-	23, // 10: reseal.v1.EventsResponse.caught_up:type_name -> reseal.v1.CaughtUp
-	1,  // 11: reseal.v1.MailboxService.Send:input_type -> reseal.v1.SendRequest
-	3,  // 12: reseal.v1.MailboxService.AddWraps:input_type -> reseal.v1.AddWrapsRequest
-	6,  // 13: reseal.v1.MailboxService.ReadDay:input_type -> reseal.v1.ReadDayRequest
-	8,  // 14: reseal.v1.MailboxService.Acknowledge:input_type -> reseal.v1.AcknowledgeRequest
-	10, // 15: reseal.v1.MailboxService.Claim:input_type -> reseal.v1.ClaimRequest
-	12, // 16: reseal.v1.MailboxService.PostReceipt:input_type -> reseal.v1.PostReceiptRequest
-	14, // 17: reseal.v1.MailboxService.AskRetry:input_type -> reseal.v1.AskRetryRequest
-	16, // 18: reseal.v1.MailboxService.CloseRetry:input_type -> reseal.v1.CloseRetryRequest
-	18, // 19: reseal.v1.MailboxService.Events:input_type -> reseal.v1.EventsRequest
-	19, // 20: reseal.v1.MailboxService.Watch:input_type -> reseal.v1.WatchRequest
-	2,  // 21: reseal.v1.MailboxService.Send:output_type -> reseal.v1.SendResponse
-	4,  // 22: reseal.v1.MailboxService.AddWraps:output_type -> reseal.v1.AddWrapsResponse
-	7,  // 23: reseal.v1.MailboxService.ReadDay:output_type -> reseal.v1.ReadDayResponse
-	9,  // 24: reseal.v1.MailboxService.Acknowledge:output_type -> reseal.v1.AcknowledgeResponse
-	11, // 25: reseal.v1.MailboxService.Claim:output_type -> reseal.v1.ClaimResponse
-	13, // 26: reseal.v1.MailboxService.PostReceipt:output_type -> reseal.v1.PostReceiptResponse
-	15, // 27: reseal.v1.MailboxService.AskRetry:output_type -> reseal.v1.AskRetryResponse
-	17, // 28: reseal.v1.MailboxService.CloseRetry:output_type -> reseal.v1.CloseRetryResponse
-	24, // 29: reseal.v1.MailboxService.Events:output_type -> reseal.v1.EventsResponse
-	20, // 30: reseal.v1.MailboxService.Watch:output_type -> reseal.v1.WatchResponse
-	21, // [21:31] is the sub-list for method output_type
-	11, // [11:21] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	1,  // 0: reseal.v1.SendRequest.lists:type_name -> reseal.v1.NamedList
+	27, // 1: reseal.v1.SendResponse.stale:type_name -> reseal.v1.AccountKeys
+	1,  // 2: reseal.v1.AddWrapsRequest.lists:type_name -> reseal.v1.NamedList
+	27, // 3: reseal.v1.AddWrapsResponse.stale:type_name -> reseal.v1.AccountKeys
+	6,  // 4: reseal.v1.ReadDayResponse.messages:type_name -> reseal.v1.Pending
+	27, // 5: reseal.v1.RetryRequested.requester:type_name -> reseal.v1.AccountKeys
+	0,  // 6: reseal.v1.AccountNotice.what:type_name -> reseal.v1.AccountNotice.What
+	6,  // 7: reseal.v1.EventsResponse.message:type_name -> reseal.v1.Pending
+	23, // 8: reseal.v1.EventsResponse.wraps:type_name -> reseal.v1.NewWraps
+	22, // 9: reseal.v1.EventsResponse.retry:type_name -> reseal.v1.RetryRequested
+	27, // 10: reseal.v1.EventsResponse.account:type_name -> reseal.v1.AccountKeys
+	24, // 11: reseal.v1.EventsResponse.caught_up:type_name -> reseal.v1.CaughtUp
+	25, // 12: reseal.v1.EventsResponse.notice:type_name -> reseal.v1.AccountNotice
+	2,  // 13: reseal.v1.MailboxService.Send:input_type -> reseal.v1.SendRequest
+	4,  // 14: reseal.v1.MailboxService.AddWraps:input_type -> reseal.v1.AddWrapsRequest
+	7,  // 15: reseal.v1.MailboxService.ReadDay:input_type -> reseal.v1.ReadDayRequest
+	9,  // 16: reseal.v1.MailboxService.Acknowledge:input_type -> reseal.v1.AcknowledgeRequest
+	11, // 17: reseal.v1.MailboxService.Claim:input_type -> reseal.v1.ClaimRequest
+	13, // 18: reseal.v1.MailboxService.PostReceipt:input_type -> reseal.v1.PostReceiptRequest
+	15, // 19: reseal.v1.MailboxService.AskRetry:input_type -> reseal.v1.AskRetryRequest
+	17, // 20: reseal.v1.MailboxService.CloseRetry:input_type -> reseal.v1.CloseRetryRequest
+	19, // 21: reseal.v1.MailboxService.Events:input_type -> reseal.v1.EventsRequest
+	20, // 22: reseal.v1.MailboxService.Watch:input_type -> reseal.v1.WatchRequest
+	3,  // 23: reseal.v1.MailboxService.Send:output_type -> reseal.v1.SendResponse
+	5,  // 24: reseal.v1.MailboxService.AddWraps:output_type -> reseal.v1.AddWrapsResponse
+	8,  // 25: reseal.v1.MailboxService.ReadDay:output_type -> reseal.v1.ReadDayResponse
+	10, // 26: reseal.v1.MailboxService.Acknowledge:output_type -> reseal.v1.AcknowledgeResponse
+	12, // 27: reseal.v1.MailboxService.Claim:output_type -> reseal.v1.ClaimResponse
+	14, // 28: reseal.v1.MailboxService.PostReceipt:output_type -> reseal.v1.PostReceiptResponse
+	16, // 29: reseal.v1.MailboxService.AskRetry:output_type -> reseal.v1.AskRetryResponse
+	18, // 30: reseal.v1.MailboxService.CloseRetry:output_type -> reseal.v1.CloseRetryResponse
+	26, // 31: reseal.v1.MailboxService.Events:output_type -> reseal.v1.EventsResponse
+	21, // 32: reseal.v1.MailboxService.Watch:output_type -> reseal.v1.WatchResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_mailbox_proto_init() }
@@ -1770,7 +1930,7 @@ func file_reseal_v1_mailbox_proto_init() {
 		return
 	}
 	file_reseal_v1_directory_proto_init()
-	file_reseal_v1_mailbox_proto_msgTypes[24].OneofWrappers = []any{
+	file_reseal_v1_mailbox_proto_msgTypes[25].OneofWrappers = []any{
 		(*EventsResponse_Message)(nil),
 		(*EventsResponse_Wraps)(nil),
 		(*EventsResponse_End)(nil),
@@ -1782,19 +1942,21 @@ func file_reseal_v1_mailbox_proto_init() {
 		(*EventsResponse_BookVersion)(nil),
 		(*EventsResponse_Resync)(nil),
 		(*EventsResponse_Sessions)(nil),
+		(*EventsResponse_Notice)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_mailbox_proto_rawDesc), len(file_reseal_v1_mailbox_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   25,
+			NumEnums:      1,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_reseal_v1_mailbox_proto_goTypes,
 		DependencyIndexes: file_reseal_v1_mailbox_proto_depIdxs,
+		EnumInfos:         file_reseal_v1_mailbox_proto_enumTypes,
 		MessageInfos:      file_reseal_v1_mailbox_proto_msgTypes,
 	}.Build()
 	File_reseal_v1_mailbox_proto = out.File

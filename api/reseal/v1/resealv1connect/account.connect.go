@@ -38,6 +38,9 @@ const (
 	AccountServiceStartLoginProcedure = "/reseal.v1.AccountService/StartLogin"
 	// AccountServiceFinishLoginProcedure is the procedure name of the AccountService's FinishLogin RPC.
 	AccountServiceFinishLoginProcedure = "/reseal.v1.AccountService/FinishLogin"
+	// AccountServiceStartRecoveryProcedure is the procedure name of the AccountService's StartRecovery
+	// RPC.
+	AccountServiceStartRecoveryProcedure = "/reseal.v1.AccountService/StartRecovery"
 	// AccountServiceGetSharesProcedure is the procedure name of the AccountService's GetShares RPC.
 	AccountServiceGetSharesProcedure = "/reseal.v1.AccountService/GetShares"
 	// AccountServicePutShareProcedure is the procedure name of the AccountService's PutShare RPC.
@@ -120,6 +123,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("FinishLogin"),
 			Procedure:  AccountServiceFinishLoginProcedure,
+		}
+	})
+	accountServiceStartRecoverySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("StartRecovery"),
+			Procedure:  AccountServiceStartRecoveryProcedure,
 		}
 	})
 	accountServiceGetSharesSpec = sync.OnceValue(func() connect.Spec {
@@ -247,6 +257,9 @@ type AccountServiceClient interface {
 	FinishSignup(context.Context, *v1.FinishSignupRequest) (*v1.FinishSignupResponse, error)
 	StartLogin(context.Context, *v1.StartLoginRequest) (*v1.StartLoginResponse, error)
 	FinishLogin(context.Context, *v1.FinishLoginRequest) (*v1.FinishLoginResponse, error)
+	// StartRecovery takes the recovery authenticator in place of a password and
+	// makes a session. Needs no session.
+	StartRecovery(context.Context, *v1.StartRecoveryRequest) (*v1.StartRecoveryResponse, error)
 	GetShares(context.Context, *v1.GetSharesRequest) (*v1.GetSharesResponse, error)
 	// PutShare adds a second share for a row beside the one it names.
 	PutShare(context.Context, *v1.PutShareRequest) (*v1.PutShareResponse, error)
@@ -298,6 +311,9 @@ type AccountServiceHandler interface {
 	FinishSignup(context.Context, *v1.FinishSignupRequest) (*v1.FinishSignupResponse, error)
 	StartLogin(context.Context, *v1.StartLoginRequest) (*v1.StartLoginResponse, error)
 	FinishLogin(context.Context, *v1.FinishLoginRequest) (*v1.FinishLoginResponse, error)
+	// StartRecovery takes the recovery authenticator in place of a password and
+	// makes a session. Needs no session.
+	StartRecovery(context.Context, *v1.StartRecoveryRequest) (*v1.StartRecoveryResponse, error)
 	GetShares(context.Context, *v1.GetSharesRequest) (*v1.GetSharesResponse, error)
 	// PutShare adds a second share for a row beside the one it names.
 	PutShare(context.Context, *v1.PutShareRequest) (*v1.PutShareResponse, error)
@@ -343,6 +359,7 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceFinishSignupSpec(), Handler: adapter.finishSignup},
 		connect.Method{Spec: accountServiceStartLoginSpec(), Handler: adapter.startLogin},
 		connect.Method{Spec: accountServiceFinishLoginSpec(), Handler: adapter.finishLogin},
+		connect.Method{Spec: accountServiceStartRecoverySpec(), Handler: adapter.startRecovery},
 		connect.Method{Spec: accountServiceGetSharesSpec(), Handler: adapter.getShares},
 		connect.Method{Spec: accountServicePutShareSpec(), Handler: adapter.putShare},
 		connect.Method{Spec: accountServiceConfirmShareSpec(), Handler: adapter.confirmShare},
@@ -387,6 +404,10 @@ func (UnimplementedAccountServiceHandler) StartLogin(context.Context, *v1.StartL
 
 func (UnimplementedAccountServiceHandler) FinishLogin(context.Context, *v1.FinishLoginRequest) (*v1.FinishLoginResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.FinishLogin is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) StartRecovery(context.Context, *v1.StartRecoveryRequest) (*v1.StartRecoveryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.StartRecovery is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) GetShares(context.Context, *v1.GetSharesRequest) (*v1.GetSharesResponse, error) {
@@ -500,6 +521,14 @@ func (c *accountServiceClient) StartLogin(ctx context.Context, req *v1.StartLogi
 func (c *accountServiceClient) FinishLogin(ctx context.Context, req *v1.FinishLoginRequest) (*v1.FinishLoginResponse, error) {
 	var res v1.FinishLoginResponse
 	if err := c.client.CallUnary(ctx, accountServiceFinishLoginSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) StartRecovery(ctx context.Context, req *v1.StartRecoveryRequest) (*v1.StartRecoveryResponse, error) {
+	var res v1.StartRecoveryResponse
+	if err := c.client.CallUnary(ctx, accountServiceStartRecoverySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -701,6 +730,18 @@ func (h accountServiceHandler) finishLogin(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	res, err := h.svc.FinishLogin(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) startRecovery(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StartRecoveryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.StartRecovery(ctx, &req)
 	if err != nil {
 		return err
 	}
