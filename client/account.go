@@ -331,6 +331,7 @@ func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
 	}
 	s.listChanged(s.e.id.account, s.me().List, l, true)
 	s.edit(func(self *state.Self) { self.List = k.List })
+	s.rotated(l)
 	if _, here := l.Find(s.e.id.device); !here {
 		s.show(Removed{})
 	}

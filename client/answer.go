@@ -192,6 +192,7 @@ func (s *step) askCertificate(a identity.AccountID, d identity.DeviceID, epoch u
 func (s *step) streamed(ev *resealv1.EventsResponse) error {
 	switch e := ev.GetEvent().(type) {
 	case *resealv1.EventsResponse_Message:
+		s.live = !s.e.behind
 		s.arrived(e.Message)
 	case *resealv1.EventsResponse_Wraps:
 		s.newWraps(e.Wraps)

@@ -156,8 +156,7 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 		}
 		return nil
 	}
-	key := capsule.BookKeyOf([capsule.KeySize]byte(s.me().BookKey))
-	remote, hash, err := book.Load(key, s.e.id.account, version, resp.Book.Parts)
+	remote, hash, err := s.loadBook(version, resp.Book.Parts)
 	if errors.Is(err, book.ErrVersion) {
 		s.count.Newer++
 		return nil

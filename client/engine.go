@@ -159,6 +159,8 @@ type step struct {
 	tx      tx
 	effects []Effect
 	count   Counters
+	// live tells that what arrives comes over the event stream, after a sync.
+	live bool
 	// dirty are the contacts that the book has to follow.
 	dirty map[identity.AccountID]bool
 	// chosen are those whose key the user picked.
@@ -230,6 +232,10 @@ func (s *step) handle(ev Event) error {
 		return s.changeContact(ev)
 	case OwnList:
 		return s.ownList(ev)
+	case Rotating:
+		return s.rotating(ev)
+	case Retagged:
+		return s.retagged()
 	}
 	return fmt.Errorf("client: internal error: unknown event %T", ev)
 }

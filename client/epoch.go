@@ -52,18 +52,21 @@ func (s *step) epoch(n uint64) (*state.Epoch, *EpochKeys) {
 // current is the newest published epoch; a newer one that is still on its way
 // comes second.
 func (s *step) current() (published, pending *EpochKeys) {
+	var newest, open uint64
 	for _, name := range s.tx.names(prefixEpoch) {
-		var n uint64
-		if _, err := fmt.Sscanf(name[len(prefixEpoch):], "%x", &n); err != nil {
-			continue
-		}
-		switch _, k := s.epoch(n); {
-		case k == nil:
-		case k.Published:
-			published, pending = k, nil
+		switch r := load[state.Epoch](&s.tx, name); {
+		case r == nil:
+		case r.Published:
+			newest, open = r.Number, 0
 		default:
-			pending = k
+			open = r.Number
 		}
+	}
+	if newest != 0 {
+		_, published = s.epoch(newest)
+	}
+	if open != 0 {
+		_, pending = s.epoch(open)
 	}
 	return published, pending
 }

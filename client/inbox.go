@@ -92,7 +92,7 @@ func (s *step) arrived(p *resealv1.Pending) {
 	if in == nil {
 		isNew = true
 		in = &state.In{
-			Header: bytes.Clone(p.Header), State: inWaiting, SeenAt: uint64(s.now), Copy: p.Copy,
+			Header: bytes.Clone(p.Header), State: inWaiting, SeenAt: uint64(s.now), Copy: p.Copy, Live: s.live && len(p.Wraps) == 0,
 			Inline: p.Inline, Segments: p.Segments,
 		}
 		if h.Blob.IsZero() && uint64(len(p.Inline)) != h.Length && !p.Copy {

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -69,6 +70,9 @@ func troubles() (all []trouble) {
 	return all
 }
 
+// exhaustive runs every order with every fault (a minute), not a third of them.
+var exhaustive = flag.Bool("exhaustive", false, "try every order with every fault and every single crash")
+
 // TestNoOrphanWhateverTheOrder: a send, a device that joins and an epoch that is
 // published, in every order of their commits, with a death or an unknown outcome
 // at each commit, of the sender too. After the next sync every pending message
@@ -78,10 +82,13 @@ func TestNoOrphanWhateverTheOrder(t *testing.T) {
 	if n := len(orders()); n != 30 {
 		t.Fatalf("%d orders", n)
 	}
-	for _, tr := range troubles() {
+	for i, tr := range troubles() {
 		t.Run(fmt.Sprintf("%d.%d %v dies=%v", tr.part, tr.commit, tr.fault, tr.dies), func(t *testing.T) {
 			t.Parallel()
-			for _, o := range orders() {
+			for j, o := range orders() {
+				if !*exhaustive && tr.fault != world.None && j%3 != i%3 {
+					continue
+				}
 				world.Run(t, 1, func(w *world.World) { interleave(t, w, o, tr) })
 				if t.Failed() {
 					t.Fatalf("order %v", o)

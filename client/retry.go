@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,6 +70,11 @@ func (s *step) stillOpen(a *state.Ask) bool {
 	return false
 }
 
+// senderFirst is how long a device does not ask for a message that came over
+// the open stream without a wrap: the sender, whom the second look has told of
+// this device, is adding one.
+const senderFirst = 0
+
 // askNew makes one request for each account that may hold keys for what waits.
 func (s *step) askNew(asked map[message.ID]map[identity.AccountID]bool) {
 	want := map[identity.AccountID][]message.ID{}
@@ -87,6 +93,9 @@ func (s *step) askNew(asked map[message.ID]map[identity.AccountID]bool) {
 		}
 		if p := s.peer(h.Sender); p.blocked || p.alarm {
 			continue // held back until the user decides
+		}
+		if in.Live && s.now < identity.Time(in.SeenAt).Add(senderFirst) {
+			continue
 		}
 		for _, to := range []identity.AccountID{s.e.id.account, h.Sender} {
 			if !asked[id][to] {

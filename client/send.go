@@ -118,6 +118,12 @@ func (s *step) send(ev Send) error {
 		}
 	}
 	for _, r := range ev.To {
+		// A command that is repeated, after a crash, is the same message: its
+		// keys must not be drawn a second time.
+		if _, ok := s.tx.get(prefixClient + hex.EncodeToString(r.Client[:])); ok {
+			continue
+		}
+		s.tx.put(prefixClient+hex.EncodeToString(r.Client[:]), present)
 		name := prefixQueue + hex.EncodeToString(r.Client[:])
 		s.tx.save(name, &state.Queued{
 			Content: ev.Content[:], To: r.Account[:], ClientId: r.Client[:],
@@ -178,6 +184,7 @@ func (s *step) advance() {
 // unqueue gives a queued message up.
 func (s *step) unqueue(name string, q *state.Queued, why error) {
 	s.tx.delete(name)
+	s.tx.delete(prefixClient + hex.EncodeToString(q.ClientId))
 	s.show(NotSent{message.ClientID(q.ClientId), identity.AccountID(q.To), why})
 	s.release(q.Content, hex.EncodeToString(q.ClientId))
 }

@@ -55,6 +55,7 @@ const (
 	prefixCert    = "cert/"    // cert/<account>/<device>/<epoch>: superseded certificates
 	prefixActive  = "active/"  // active/<message id>: out messages not yet stored
 	prefixUses    = "uses/"    // uses/<content id>/<message or client id>
+	prefixClient  = "client/"  // client/<client id>: was taken for sending
 	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
 	prefixAsked   = "asked/"   // asked/<request id>: somebody's request, not yet judged
 )

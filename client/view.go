@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -240,7 +241,11 @@ func (s *step) erase(index, what string) {
 		}
 		rec, ok := s.record(id)
 		switch {
-		case !ok || s.isOver(rec):
+		case !ok:
+		case s.isOver(rec):
+			if _, marked := s.tx.get(endName(id)); !marked { // refused
+				s.eraseMark(id)
+			}
 		case !rec.h.Expired(s.now):
 			// The index is of another header that came under this id.
 		case rec.in != nil && rec.in.ToldEnd != 0:
@@ -271,6 +276,9 @@ func (s *step) isOver(rec record) bool {
 
 // eraseMark forgets a message altogether, a day after its expiry.
 func (s *step) eraseMark(id message.ID) {
+	if out := s.out(id); out != nil {
+		s.tx.delete(prefixClient + hex.EncodeToString(out.ClientId))
+	}
 	s.tx.delete(endName(id))
 	s.tx.delete(inName(id))
 	s.tx.delete(outName(id))

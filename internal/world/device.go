@@ -52,6 +52,9 @@ type Device struct {
 	synced  bool
 	redial  bool // the connection was lost in passing
 	watched int
+
+	liveAt    uint64 // the list's revision when the session was found alive
+	liveSince identity.Time
 }
 
 // ErrCrashed is returned by a step at which the device died. It runs again by
@@ -198,7 +201,7 @@ func (d *Device) Step(ev client.Event) error {
 	}
 	d.W.steps++
 	out, err := d.Engine.Step(d.Clock(), ev)
-	if errors.Is(err, client.ErrState) {
+	if err != nil && (errors.Is(err, client.ErrState) || !isCommand(ev)) {
 		d.W.T.Fatalf("world: %s: %T: %v", d.Name, ev, err)
 	}
 	if err != nil {
@@ -215,6 +218,17 @@ func (d *Device) Step(ev client.Event) error {
 		d.perform(f)
 	}
 	return nil
+}
+
+// isCommand tells whether an event is a user's, which may be refused. Nothing
+// else may: what comes from the server is taken or dropped.
+func isCommand(ev client.Event) bool {
+	switch ev.(type) {
+	case client.Connected, client.Disconnected, client.Tick, client.DayRead, client.Synced, client.Streamed, client.Answered,
+		client.Uploaded, client.Learned:
+		return false
+	}
+	return true
 }
 
 func (d *Device) perform(f client.Effect) {

@@ -2,11 +2,13 @@ package world
 
 import (
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/records"
 )
 
 // Exchange is one call on its way.
@@ -72,7 +74,7 @@ func (w *World) DeliverLate() int {
 func (w *World) invoke(x *Exchange) {
 	c := x.Device.caller()
 	defer func() { delete(w.store.dead, w.store.part) }()
-	if x.Err = w.auth.Live(background, c); x.Err != nil {
+	if x.Err = w.live(x.Device); x.Err != nil {
 		return
 	}
 	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
@@ -84,6 +86,20 @@ func (w *World) invoke(x *Exchange) {
 	} else {
 		x.Response = proto.Clone(x.Response)
 	}
+}
+
+// live tells whether a device's session lives. It is looked up when the list
+// changed, and every hour.
+func (w *World) live(d *Device) error {
+	rec, err := w.store.Store.Get(background, records.AccountPartition(d.Account.ID), records.List)
+	if err == nil && rec.Rev == d.liveAt && w.now.Sub(d.liveSince) < time.Hour {
+		return nil
+	}
+	if err := w.auth.Live(background, d.caller()); err != nil {
+		return err
+	}
+	d.liveAt, d.liveSince = rec.Rev, w.now
+	return nil
 }
 
 func (w *World) handle(c caller.Caller, req proto.Message) (proto.Message, error) {
