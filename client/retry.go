@@ -73,7 +73,7 @@ func (s *step) stillOpen(a *state.Ask) bool {
 // senderFirst is how long a device does not ask for a message that came over
 // the open stream without a wrap: the sender, whom the second look has told of
 // this device, is adding one.
-const senderFirst = 0
+const senderFirst = time.Second
 
 // askNew makes one request for each account that may hold keys for what waits.
 func (s *step) askNew(asked map[message.ID]map[identity.AccountID]bool) {
