@@ -233,8 +233,7 @@ func TestEpochs(t *testing.T) {
 		world.Run(t, 1, func(w *world.World) {
 			_, bob, a, b1, b2 := pair(w)
 			b2.Stop()
-			w.Advance(7 * day) // b1 publishes its second epoch
-			// Ana does not hear of it.
+			// Ana does not hear of b1's second epoch.
 			a.Disconnect()
 			w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
 				if d == a && ev.GetAccount() != nil {
@@ -242,13 +241,24 @@ func TestEpochs(t *testing.T) {
 				}
 				return []*world.Event{ev}
 			}
+			w.Advance(7 * day)
 			if newest(t, b1) != 2 {
 				t.Fatal(newest(t, b1))
 			}
-			w.Advance(6*day + time.Hour)
+			w.Advance(6*day - 2*time.Hour)
+			a.Connect()
+			w.Readable(sent(w, a, message.Keep, bob), b1)
+			if w.Counted("stale_sends") != 0 {
+				t.Fatal("stale before its time")
+			}
+			a.Disconnect()
+			w.Advance(3 * time.Hour)
 			a.Connect()
 			m := sent(w, a, message.Keep, bob)
 			w.Readable(m, b1)
+			if w.Counted("stale_sends") == 0 {
+				t.Fatal("not stale")
+			}
 			if b1.Engine.Counters().Retries != 0 {
 				t.Fatal("it needed a retry")
 			}
