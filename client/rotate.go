@@ -40,14 +40,15 @@ func (s *step) rotating(ev Rotating) error {
 	return nil
 }
 
-// rotated takes the keys of a rotation once the own list carries its key. A
-// list with any other new key means that it never happened.
+// rotated takes the keys of a rotation once the own list carries its key.
+// Another rotation means that this one never happened.
 func (s *step) rotated(l *identity.SignedList) {
-	if len(s.me().NextKey) == 0 || !l.Rotation() {
+	here := bytes.Equal(s.me().NextKey, l.List.Key[:])
+	if len(s.me().NextKey) == 0 || (!here && !l.Rotation()) {
 		return
 	}
 	s.edit(func(self *state.Self) {
-		if bytes.Equal(self.NextKey, l.List.Key[:]) {
+		if here {
 			self.BookKey = self.NextBookKey
 		} else {
 			self.NextRowKey = nil

@@ -48,7 +48,11 @@ func newSection(v *Vault, h *head, row capsule.RowID, share capsule.Share) *Sect
 }
 
 // Row is the name of the section's share at the server.
-func (s *Section) Row() capsule.RowID { return s.row }
+func (s *Section) Row() capsule.RowID {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	return s.row
+}
 
 // Get returns a copy of a record.
 func (s *Section) Get(name string) (value []byte, ok bool) {
@@ -77,7 +81,52 @@ func (s *Section) Reseal(share capsule.Share) error {
 	if s.isClosed() {
 		return ErrLocked
 	}
-	return s.reseal(share)
+	return s.reseal(share, s.head.tag())
+}
+
+// Share is the server share that the section is sealed under, for whoever
+// seals it anew for the server.
+func (s *Section) Share() (capsule.Share, error) {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return capsule.Share{}, ErrLocked
+	}
+	return s.share, nil
+}
+
+// RowUnder is the name that the section's share has at the server under a row
+// key.
+func (s *Section) RowUnder(key capsule.RowKey) capsule.RowID {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	return rowID(key, s.head.nonce())
+}
+
+// Retag makes the section the one that Find gives for another row key, and
+// seals it anew under the same server share. A crash leaves it under the old
+// key or the new one. ErrExists if there is one for that key already.
+func (s *Section) Retag(key capsule.RowKey) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if s.isClosed() {
+		return ErrLocked
+	}
+	tag := currentTag(key, s.head.nonce())
+	if tag == s.head.tag() {
+		return nil // a repeat
+	}
+	s.v.mu.Lock()
+	taken := len(s.v.find(key, currentTag)) > 0
+	s.v.mu.Unlock()
+	if taken {
+		return ErrExists
+	}
+	if err := s.reseal(s.share, tag); err != nil {
+		return err
+	}
+	s.row = rowID(key, s.head.nonce())
+	return nil
 }
 
 // Compact seals every record anew under a fresh local share, so that what was
@@ -89,7 +138,7 @@ func (s *Section) Compact() error {
 	if s.isClosed() {
 		return ErrLocked
 	}
-	return s.reseal(s.share)
+	return s.reseal(s.share, s.head.tag())
 }
 
 // Lock is the logout: it reseals under a fresh local share, wipes all keys and
@@ -105,7 +154,7 @@ func (s *Section) Lock() error {
 	}
 	// The record first: a crash after it leaves a section that needs the
 	// password, which is what the user asked for.
-	return errors.Join(s.forget(), s.reseal(s.share), s.close())
+	return errors.Join(s.forget(), s.reseal(s.share, s.head.tag()), s.close())
 }
 
 // Close wipes all keys and values; the section stays as it is on disk, journal
@@ -163,11 +212,11 @@ func (s *Section) isClosed() bool {
 }
 
 // reseal writes the section into a new file. The caller holds writeMu.
-func (s *Section) reseal(share capsule.Share) error {
+func (s *Section) reseal(share capsule.Share, tag fileTag) error {
 	v := s.v
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	h, next, err := s.fresh(share)
+	h, next, err := s.fresh(share, tag)
 	if err != nil {
 		return err
 	}
@@ -198,12 +247,12 @@ func (s *Section) reseal(share capsule.Share) error {
 }
 
 // fresh is the head and the keys under which the section is sealed next.
-func (s *Section) fresh(share capsule.Share) (head, keys, error) {
+func (s *Section) fresh(share capsule.Share, tag fileTag) (head, keys, error) {
 	var local localShare
 	if _, err := io.ReadFull(s.v.rand, local[:]); err != nil {
 		return head{}, keys{}, err
 	}
-	h := makeHead(s.head.nonce(), s.head.tag(), share.ID, local)
+	h := makeHead(s.head.nonce(), tag, share.ID, local)
 	server := share.Value.Bytes()
 	return h, databaseKeys(&h, &server), nil
 }

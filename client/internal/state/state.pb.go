@@ -39,8 +39,14 @@ type Self struct {
 	BookVersion uint64 `protobuf:"varint,11,opt,name=book_version,json=bookVersion,proto3" json:"book_version,omitempty"`
 	BookDirty   bool   `protobuf:"varint,12,opt,name=book_dirty,json=bookDirty,proto3" json:"book_dirty,omitempty"`
 	// Settings of the book.
-	Book          []byte `protobuf:"bytes,13,opt,name=book,proto3" json:"book,omitempty"`
-	LoggedInAt    uint64 `protobuf:"varint,14,opt,name=logged_in_at,json=loggedInAt,proto3" json:"logged_in_at,omitempty"`
+	Book       []byte `protobuf:"bytes,13,opt,name=book,proto3" json:"book,omitempty"`
+	LoggedInAt uint64 `protobuf:"varint,14,opt,name=logged_in_at,json=loggedInAt,proto3" json:"logged_in_at,omitempty"`
+	// A rotation on its way: once the own list carries next_key, next_book_key
+	// is the book's key. next_row_key is taken for the section after that, then
+	// forgotten.
+	NextKey       []byte `protobuf:"bytes,15,opt,name=next_key,json=nextKey,proto3" json:"next_key,omitempty"`
+	NextBookKey   []byte `protobuf:"bytes,16,opt,name=next_book_key,json=nextBookKey,proto3" json:"next_book_key,omitempty"`
+	NextRowKey    []byte `protobuf:"bytes,17,opt,name=next_row_key,json=nextRowKey,proto3" json:"next_row_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,6 +177,27 @@ func (x *Self) GetLoggedInAt() uint64 {
 		return x.LoggedInAt
 	}
 	return 0
+}
+
+func (x *Self) GetNextKey() []byte {
+	if x != nil {
+		return x.NextKey
+	}
+	return nil
+}
+
+func (x *Self) GetNextBookKey() []byte {
+	if x != nil {
+		return x.NextBookKey
+	}
+	return nil
+}
+
+func (x *Self) GetNextRowKey() []byte {
+	if x != nil {
+		return x.NextRowKey
+	}
+	return nil
 }
 
 // Epoch is one epoch of this device. Name "epoch/<number>".
@@ -996,13 +1023,16 @@ type In struct {
 	Retried bool   `protobuf:"varint,14,opt,name=retried,proto3" json:"retried,omitempty"`
 	Opened  bool   `protobuf:"varint,15,opt,name=opened,proto3" json:"opened,omitempty"`
 	// Ciphertext file, complete and verified.
-	File          string `protobuf:"bytes,16,opt,name=file,proto3" json:"file,omitempty"`
-	Copy          bool   `protobuf:"varint,17,opt,name=copy,proto3" json:"copy,omitempty"`
-	Name          string `protobuf:"bytes,18,opt,name=name,proto3" json:"name,omitempty"`
-	Type          string `protobuf:"bytes,19,opt,name=type,proto3" json:"type,omitempty"`
-	Size          uint64 `protobuf:"varint,20,opt,name=size,proto3" json:"size,omitempty"`
-	Caption       string `protobuf:"bytes,21,opt,name=caption,proto3" json:"caption,omitempty"`
-	ClaimedUntil  uint64 `protobuf:"varint,22,opt,name=claimed_until,json=claimedUntil,proto3" json:"claimed_until,omitempty"`
+	File         string `protobuf:"bytes,16,opt,name=file,proto3" json:"file,omitempty"`
+	Copy         bool   `protobuf:"varint,17,opt,name=copy,proto3" json:"copy,omitempty"`
+	Name         string `protobuf:"bytes,18,opt,name=name,proto3" json:"name,omitempty"`
+	Type         string `protobuf:"bytes,19,opt,name=type,proto3" json:"type,omitempty"`
+	Size         uint64 `protobuf:"varint,20,opt,name=size,proto3" json:"size,omitempty"`
+	Caption      string `protobuf:"bytes,21,opt,name=caption,proto3" json:"caption,omitempty"`
+	ClaimedUntil uint64 `protobuf:"varint,22,opt,name=claimed_until,json=claimedUntil,proto3" json:"claimed_until,omitempty"`
+	// It came over the open event stream, so its sender may still be adding
+	// wraps: asking waits a moment.
+	Live          bool `protobuf:"varint,23,opt,name=live,proto3" json:"live,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1189,6 +1219,13 @@ func (x *In) GetClaimedUntil() uint64 {
 		return x.ClaimedUntil
 	}
 	return 0
+}
+
+func (x *In) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
 }
 
 // End is an end mark. Name "end/<message id>".
@@ -1502,7 +1539,7 @@ var File_state_proto protoreflect.FileDescriptor
 
 const file_state_proto_rawDesc = "" +
 	"\n" +
-	"\vstate.proto\x12\x10reseal.client.v1\"\x8a\x03\n" +
+	"\vstate.proto\x12\x10reseal.client.v1\"\xeb\x03\n" +
 	"\x04Self\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x16\n" +
@@ -1522,7 +1559,11 @@ const file_state_proto_rawDesc = "" +
 	"book_dirty\x18\f \x01(\bR\tbookDirty\x12\x12\n" +
 	"\x04book\x18\r \x01(\fR\x04book\x12 \n" +
 	"\flogged_in_at\x18\x0e \x01(\x04R\n" +
-	"loggedInAt\"\xbc\x01\n" +
+	"loggedInAt\x12\x19\n" +
+	"\bnext_key\x18\x0f \x01(\fR\anextKey\x12\"\n" +
+	"\rnext_book_key\x18\x10 \x01(\fR\vnextBookKey\x12 \n" +
+	"\fnext_row_key\x18\x11 \x01(\fR\n" +
+	"nextRowKey\"\xbc\x01\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x19\n" +
 	"\bkey_seed\x18\x02 \x01(\fR\akeySeed\x12\x1b\n" +
@@ -1599,7 +1640,7 @@ const file_state_proto_rawDesc = "" +
 	"\arefused\x18\f \x01(\tR\arefused\x12\x1b\n" +
 	"\tstored_at\x18\r \x01(\x04R\bstoredAt\x12\x16\n" +
 	"\x06handle\x18\x0e \x01(\tR\x06handle\x12\x14\n" +
-	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xb7\x04\n" +
+	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xcb\x04\n" +
 	"\x02In\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12\x10\n" +
@@ -1624,7 +1665,8 @@ const file_state_proto_rawDesc = "" +
 	"\x04type\x18\x13 \x01(\tR\x04type\x12\x12\n" +
 	"\x04size\x18\x14 \x01(\x04R\x04size\x12\x18\n" +
 	"\acaption\x18\x15 \x01(\tR\acaption\x12#\n" +
-	"\rclaimed_until\x18\x16 \x01(\x04R\fclaimedUntil\"A\n" +
+	"\rclaimed_until\x18\x16 \x01(\x04R\fclaimedUntil\x12\x12\n" +
+	"\x04live\x18\x17 \x01(\bR\x04live\"A\n" +
 	"\x03End\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\rR\x05state\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x04R\x02at\x12\x14\n" +
