@@ -11,7 +11,6 @@ import (
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/client/password"
 	"github.com/reseal/reseal/identity"
-	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/store"
 )
 
@@ -40,13 +39,11 @@ func (g *gate) Commit(ctx context.Context, p store.Partition, b *store.Batch) er
 }
 
 func gated(t testing.TB) (*world, *gate) {
-	g := new(gate)
-	w := newWorldWith(t, func(c *server.Config) {
-		if g.Store == nil {
-			g.Store = c.Store
-		}
-		c.Store = g
-	})
+	w := newWorld(t)
+	w.down()
+	g := &gate{Store: w.store}
+	w.store = g
+	w.up()
 	return w, g
 }
 
