@@ -88,9 +88,10 @@ type Event struct {
 }
 
 // Events yields what happens from now on, until ctx ends or the account is
-// closed. A consumer that falls more than 4096 events behind loses the oldest.
+// closed; the first call also gets what happened since the account was opened.
+// A consumer that falls more than 4096 events behind loses the oldest.
 func (a *Account) Events(ctx context.Context) iter.Seq[Event] {
-	s := a.events.subscribe()
+	s := a.events.subscribeFirst()
 	return func(yield func(Event) bool) {
 		defer a.events.cancel(s)
 		for {
@@ -180,6 +181,10 @@ type broadcaster struct {
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
 	closed bool
+	// early is what happened before the first consumer of the application
+	// came; had tells that it has come.
+	early []Event
+	had   bool
 }
 
 type subscriber struct {
@@ -189,10 +194,27 @@ type subscriber struct {
 	closed bool
 }
 
-func (b *broadcaster) subscribe() *subscriber {
-	s := &subscriber{wake: make(chan struct{}, 1)}
+// subscribeFirst is subscribe for a consumer of the application: the first one
+// gets what it may have missed.
+func (b *broadcaster) subscribeFirst() *subscriber {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s := b.add()
+	s.queue = b.early
+	b.early, b.had = nil, true
+	s.signal()
+	return s
+}
+
+func (b *broadcaster) subscribe() *subscriber {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.add()
+}
+
+// add is called with the lock held.
+func (b *broadcaster) add() *subscriber {
+	s := &subscriber{wake: make(chan struct{}, 1)}
 	if b.subs == nil {
 		b.subs = map[*subscriber]struct{}{}
 	}
@@ -213,6 +235,9 @@ func (b *broadcaster) cancel(s *subscriber) {
 func (b *broadcaster) send(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.had && len(b.early) < maxBehind {
+		b.early = append(b.early, e)
+	}
 	for s := range b.subs {
 		s.put(e)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/client/remote/link"
-	"github.com/reseal/reseal/identity"
 )
 
 // tickEvery is how often the engine is told that time passes.
@@ -127,6 +126,9 @@ func (a *Account) sync(ctx context.Context) error {
 	if err := a.readOwn(ctx); err != nil {
 		return err
 	}
+	if err := a.retag(); err != nil { // of a rotation that was cut off
+		return err
+	}
 	for day := from; day <= through; day++ {
 		for next := []byte(nil); ; {
 			resp, err := a.readDay(ctx, day, next)
@@ -198,15 +200,6 @@ func (a *Account) rewatch() {
 	if _, err := a.remote.mailbox.Watch(ctx, req); err == nil {
 		a.watched.Store(int64(len(ids)))
 	}
-}
-
-// refreshAccount asks for one account's keys as they are now.
-func (a *Account) refreshAccount(ctx context.Context, id identity.AccountID) error {
-	resp, err := a.remote.directory.GetAccounts(ctx, &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{{AccountId: id[:]}}})
-	if err != nil {
-		return a.in.callError(err)
-	}
-	return a.step(client.Learned{Accounts: resp.Accounts})
 }
 
 // latch is set while the account is connected and has read what waits.
