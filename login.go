@@ -253,11 +253,27 @@ func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Sec
 		return nil, nil, Login{}, err
 	}
 	share, err := in.bind(ctx, c, s)
+	if err == nil {
+		err = rekey(s, c.capsule.Book)
+	}
 	if err != nil {
 		_ = s.Close()
 		return nil, nil, Login{}, err
 	}
 	return s, share, Login{}, nil
+}
+
+// rekey gives the section the book's key of the capsule, where another device
+// has renewed it.
+func rekey(s *vault.Section, k capsule.BookKey) error {
+	b, err := client.Rekey(s, k)
+	if err != nil {
+		return as(ErrDamaged, err)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return vaultError(s.Commit(vaultBatch(b)))
 }
 
 // errNoShare: no share at the server opens the section.

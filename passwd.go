@@ -27,7 +27,7 @@ var ErrUncertain = errors.New("reseal: it is not known whether the change happen
 // It does not evict somebody who knew the old password and logged in with it:
 // the account's keys were in their hands, and stay the same. Rotate does.
 func (a *Account) ChangePassword(ctx context.Context, old, new []byte) error {
-	normal, err := password.Check(string(new), handle.Handle(a.handle))
+	normal, err := password.Check(string(new), handleOf(a))
 	if err != nil {
 		return err
 	}
@@ -157,19 +157,31 @@ func (in *Installation) resealShares(ctx context.Context, c *credentials, k caps
 		return nil, 0, err
 	}
 	for _, r := range resp.Rows {
-		for _, sh := range r.Shares {
-			if len(sh.Row) != len(capsule.RowID{}) || len(sh.ShareId) != len(capsule.ShareID{}) {
-				return nil, 0, as(ErrServer, errors.New("share"))
-			}
-			row := capsule.RowID(sh.Row)
-			out := &resealv1.Share{Row: sh.Row, ShareId: sh.ShareId, Sealed: sh.Sealed}
-			if one, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, capsule.ShareID(sh.ShareId)); err == nil {
-				if out.Sealed, err = one.Seal(in.o.Rand, k, c.account, row); err != nil {
-					return nil, 0, err
-				}
-			}
-			all = append(all, out)
+		row, err := in.resealRow(r, c.capsule.Share, k, c.account)
+		if err != nil {
+			return nil, 0, err
 		}
+		all = append(all, row...)
 	}
 	return all, resp.Revision, nil
 }
+
+func (in *Installation) resealRow(r *resealv1.ShareRow, from, to capsule.ShareKey, a identity.AccountID) (all []*resealv1.Share, err error) {
+	for _, sh := range r.Shares {
+		if len(sh.Row) != len(capsule.RowID{}) || len(sh.ShareId) != len(capsule.ShareID{}) {
+			return nil, as(ErrServer, errors.New("share"))
+		}
+		row := capsule.RowID(sh.Row)
+		out := &resealv1.Share{Row: sh.Row, ShareId: sh.ShareId, Sealed: sh.Sealed}
+		if one, err := capsule.OpenShare(sh.Sealed, from, a, row, capsule.ShareID(sh.ShareId)); err == nil {
+			if out.Sealed, err = one.Seal(in.o.Rand, to, a, row); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, out)
+	}
+	return all, nil
+}
+
+// handleOf is an account's handle, which was parsed when it signed up.
+func handleOf(a *Account) handle.Handle { return handle.Handle(a.handle) }

@@ -2902,6 +2902,173 @@ func (x *NewRecovery) GetRoot() []byte {
 	return nil
 }
 
+type RotateRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Signed rotation with the devices that stay.
+	List []byte `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`
+	// OPAQUE record of the new password, 192 bytes.
+	OpaqueRecord []byte `protobuf:"bytes,3,opt,name=opaque_record,json=opaqueRecord,proto3" json:"opaque_record,omitempty"`
+	// Under the next credential number.
+	Capsules *Capsules `protobuf:"bytes,4,opt,name=capsules,proto3" json:"capsules,omitempty"`
+	// One row for each device that stays; all others are destroyed.
+	Rows []*ShareRow `protobuf:"bytes,5,rep,name=rows,proto3" json:"rows,omitempty"`
+	// As in ChangePasswordRequest.
+	KeepSession []byte       `protobuf:"bytes,6,opt,name=keep_session,json=keepSession,proto3" json:"keep_session,omitempty"`
+	Recovery    *NewRecovery `protobuf:"bytes,7,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	// The version that the book was made from; 0 for none.
+	BaseVersion uint64 `protobuf:"varint,8,opt,name=base_version,json=baseVersion,proto3" json:"base_version,omitempty"`
+	// The book under its fresh key.
+	Book          *Book `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateRequest) Reset() {
+	*x = RotateRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateRequest) ProtoMessage() {}
+
+func (x *RotateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateRequest.ProtoReflect.Descriptor instead.
+func (*RotateRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *RotateRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *RotateRequest) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetOpaqueRecord() []byte {
+	if x != nil {
+		return x.OpaqueRecord
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetCapsules() *Capsules {
+	if x != nil {
+		return x.Capsules
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetRows() []*ShareRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetKeepSession() []byte {
+	if x != nil {
+		return x.KeepSession
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetRecovery() *NewRecovery {
+	if x != nil {
+		return x.Recovery
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetBaseVersion() uint64 {
+	if x != nil {
+		return x.BaseVersion
+	}
+	return 0
+}
+
+func (x *RotateRequest) GetBook() *Book {
+	if x != nil {
+		return x.Book
+	}
+	return nil
+}
+
+type RotateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential    uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateResponse) Reset() {
+	*x = RotateResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateResponse) ProtoMessage() {}
+
+func (x *RotateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateResponse.ProtoReflect.Descriptor instead.
+func (*RotateResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *RotateResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *RotateResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_account_proto_rawDesc = "" +
@@ -3088,7 +3255,22 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\vNewRecovery\x12#\n" +
 	"\rrecovery_auth\x18\x01 \x01(\fR\frecoveryAuth\x12,\n" +
 	"\x12recovery_auth_hash\x18\x02 \x01(\fR\x10recoveryAuthHash\x12\x12\n" +
-	"\x04root\x18\x03 \x01(\fR\x04root2\xa1\x0e\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\"\xdd\x02\n" +
+	"\rRotateRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04list\x18\x02 \x01(\fR\x04list\x12#\n" +
+	"\ropaque_record\x18\x03 \x01(\fR\fopaqueRecord\x12/\n" +
+	"\bcapsules\x18\x04 \x01(\v2\x13.reseal.v1.CapsulesR\bcapsules\x12'\n" +
+	"\x04rows\x18\x05 \x03(\v2\x13.reseal.v1.ShareRowR\x04rows\x12!\n" +
+	"\fkeep_session\x18\x06 \x01(\fR\vkeepSession\x122\n" +
+	"\brecovery\x18\a \x01(\v2\x16.reseal.v1.NewRecoveryR\brecovery\x12!\n" +
+	"\fbase_version\x18\b \x01(\x04R\vbaseVersion\x12#\n" +
+	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\"L\n" +
+	"\x0eRotateResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\x04R\n" +
+	"credential2\xe0\x0e\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -3109,7 +3291,8 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\n" +
 	"ListShares\x12\x1c.reseal.v1.ListSharesRequest\x1a\x1d.reseal.v1.ListSharesResponse\x12d\n" +
 	"\x13StartPasswordChange\x12%.reseal.v1.StartPasswordChangeRequest\x1a&.reseal.v1.StartPasswordChangeResponse\x12U\n" +
-	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12O\n" +
+	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12=\n" +
+	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12O\n" +
 	"\fListSessions\x12\x1e.reseal.v1.ListSessionsRequest\x1a\x1f.reseal.v1.ListSessionsResponse\x12I\n" +
 	"\n" +
 	"EndSession\x12\x1c.reseal.v1.EndSessionRequest\x1a\x1d.reseal.v1.EndSessionResponse\x12O\n" +
@@ -3131,7 +3314,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
 	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
@@ -3186,6 +3369,8 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*StartRecoveryRequest)(nil),        // 50: reseal.v1.StartRecoveryRequest
 	(*StartRecoveryResponse)(nil),       // 51: reseal.v1.StartRecoveryResponse
 	(*NewRecovery)(nil),                 // 52: reseal.v1.NewRecovery
+	(*RotateRequest)(nil),               // 53: reseal.v1.RotateRequest
+	(*RotateResponse)(nil),              // 54: reseal.v1.RotateResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
@@ -3208,57 +3393,63 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 17: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
 	7,  // 18: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
 	52, // 19: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
-	0,  // 20: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 21: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 22: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 23: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 24: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 25: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	50, // 26: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
-	16, // 27: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 28: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 29: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 30: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 31: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 32: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 33: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	43, // 34: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	46, // 35: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	48, // 36: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	30, // 37: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 38: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 39: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 40: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 41: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 42: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 43: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 44: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 45: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 46: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 47: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 48: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	51, // 49: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	17, // 50: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 51: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 52: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 53: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 54: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 55: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 56: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	45, // 57: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	47, // 58: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	49, // 59: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	32, // 60: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 61: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 62: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 63: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 64: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 65: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	43, // [43:66] is the sub-list for method output_type
-	20, // [20:43] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	8,  // 20: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
+	44, // 21: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
+	52, // 22: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
+	9,  // 23: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
+	0,  // 24: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	2,  // 25: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	4,  // 26: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	10, // 27: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	12, // 28: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	14, // 29: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	50, // 30: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	16, // 31: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	18, // 32: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	20, // 33: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	22, // 34: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	24, // 35: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	26, // 36: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	28, // 37: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	43, // 38: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	46, // 39: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	48, // 40: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	53, // 41: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	30, // 42: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	33, // 43: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	35, // 44: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	37, // 45: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	39, // 46: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	41, // 47: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 48: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 49: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 50: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 51: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 52: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 53: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	51, // 54: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	17, // 55: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 56: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 57: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 58: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 59: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 60: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 61: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	45, // 62: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	47, // 63: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	49, // 64: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	54, // 65: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	32, // 66: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	34, // 67: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	36, // 68: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	38, // 69: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	40, // 70: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	42, // 71: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	48, // [48:72] is the sub-list for method output_type
+	24, // [24:48] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -3272,7 +3463,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -66,6 +66,8 @@ const (
 	// AccountServiceChangePasswordProcedure is the procedure name of the AccountService's
 	// ChangePassword RPC.
 	AccountServiceChangePasswordProcedure = "/reseal.v1.AccountService/ChangePassword"
+	// AccountServiceRotateProcedure is the procedure name of the AccountService's Rotate RPC.
+	AccountServiceRotateProcedure = "/reseal.v1.AccountService/Rotate"
 	// AccountServiceListSessionsProcedure is the procedure name of the AccountService's ListSessions
 	// RPC.
 	AccountServiceListSessionsProcedure = "/reseal.v1.AccountService/ListSessions"
@@ -202,6 +204,13 @@ var (
 			Procedure:  AccountServiceChangePasswordProcedure,
 		}
 	})
+	accountServiceRotateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("Rotate"),
+			Procedure:  AccountServiceRotateProcedure,
+		}
+	})
 	accountServiceListSessionsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -283,6 +292,9 @@ type AccountServiceClient interface {
 	// ChangePassword puts password record, capsule, copy and every share in one
 	// batch, and ends all sessions but the caller's and the one it names.
 	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
+	// Rotate hands the account over to its next key: list, password, capsule,
+	// recovery, shares and book in one batch. It needs a fresh session.
+	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -337,6 +349,9 @@ type AccountServiceHandler interface {
 	// ChangePassword puts password record, capsule, copy and every share in one
 	// batch, and ends all sessions but the caller's and the one it names.
 	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
+	// Rotate hands the account over to its next key: list, password, capsule,
+	// recovery, shares and book in one batch. It needs a fresh session.
+	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -370,6 +385,7 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceListSharesSpec(), Handler: adapter.listShares},
 		connect.Method{Spec: accountServiceStartPasswordChangeSpec(), Handler: adapter.startPasswordChange},
 		connect.Method{Spec: accountServiceChangePasswordSpec(), Handler: adapter.changePassword},
+		connect.Method{Spec: accountServiceRotateSpec(), Handler: adapter.rotate},
 		connect.Method{Spec: accountServiceListSessionsSpec(), Handler: adapter.listSessions},
 		connect.Method{Spec: accountServiceEndSessionSpec(), Handler: adapter.endSession},
 		connect.Method{Spec: accountServicePublishEpochSpec(), Handler: adapter.publishEpoch},
@@ -448,6 +464,10 @@ func (UnimplementedAccountServiceHandler) StartPasswordChange(context.Context, *
 
 func (UnimplementedAccountServiceHandler) ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.ChangePassword is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.Rotate is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error) {
@@ -609,6 +629,14 @@ func (c *accountServiceClient) StartPasswordChange(ctx context.Context, req *v1.
 func (c *accountServiceClient) ChangePassword(ctx context.Context, req *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error) {
 	var res v1.ChangePasswordResponse
 	if err := c.client.CallUnary(ctx, accountServiceChangePasswordSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) Rotate(ctx context.Context, req *v1.RotateRequest) (*v1.RotateResponse, error) {
+	var res v1.RotateResponse
+	if err := c.client.CallUnary(ctx, accountServiceRotateSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -862,6 +890,18 @@ func (h accountServiceHandler) changePassword(ctx context.Context, _ connect.Spe
 		return err
 	}
 	res, err := h.svc.ChangePassword(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) rotate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RotateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Rotate(ctx, &req)
 	if err != nil {
 		return err
 	}
