@@ -1,0 +1,178 @@
+package client
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/seal"
+	"github.com/reseal/reseal/wrap"
+)
+
+// build makes the message: id, header, R, wraps, and the exact request, which
+// is stored before it is sent for the first time.
+func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *EpochKeys) {
+	to := identity.AccountID(q.To)
+	digest := message.Digest(c.Digest)
+	h := message.Header{
+		ID:   message.NewID(s.now.Day(), s.e.id.account, to, message.ClientID(q.ClientId), digest),
+		Kind: message.KindContent, Sender: s.e.id.account, Recipient: to, SenderDevice: s.e.id.device,
+		Created: s.now, Expires: s.now.Add(time.Duration(q.LifeMs) * time.Millisecond),
+		Policy: message.Policy(q.Policy), Suite: message.Cobblestone256, Length: c.Length, Digest: digest,
+	}
+	if c.File != "" {
+		h.Blob = message.BlobID(c.Blob)
+	}
+	r, err := message.NewR(s.e.rand)
+	if err != nil {
+		s.tx.err = fmt.Errorf("client: no randomness: %w", err)
+		return
+	}
+	out := &state.Out{
+		Header: h.Encode(), ClientId: q.ClientId, Content: q.Content, R: r[:], Cek: c.Cek, State: outQueued,
+		Handle: s.handleOf(to), Tries: q.Tries,
+	}
+	req := &resealv1.SendRequest{Header: out.Header, ClientId: q.ClientId, Inline: c.Inline, Segments: c.Segments}
+	if c.File != "" {
+		capability := seal.CEK(c.Cek).Capability()
+		req.BlobCapability = capability[:]
+	}
+	secret := wrap.Secret{CEK: seal.CEK(c.Cek), R: r, Digest: digest}
+	if to != s.e.id.account {
+		req.Wraps = s.wrapAll(out, h, secret, epoch, to)
+		req.Copies = s.wrapAll(out, h, secret, epoch, s.e.id.account)
+	} else {
+		req.Wraps = s.wrapAll(out, h, secret, epoch, to)
+	}
+	req.Lists = s.namedLists(h)
+	b, err := marshal(req)
+	if err != nil {
+		s.tx.err = err
+		return
+	}
+	out.Request = b
+	s.tx.delete(queued)
+	s.saveOut(h.ID, out)
+	s.tx.delete(usesName(q.Content, hex.EncodeToString(q.ClientId)))
+	s.tx.put(usesName(q.Content, h.ID.String()), present)
+	s.tx.put(prefixActive+h.ID.String(), present)
+	s.tx.put(expireName(h.Expires, "out/"+h.ID.String()), present)
+	s.count.Sends++
+	s.do(Call{"send/" + h.ID.String(), req})
+}
+
+func (s *step) handleOf(id identity.AccountID) string {
+	if id == s.e.id.account {
+		return s.me().Handle
+	}
+	if c := s.contact(id); c != nil {
+		return c.Handle
+	}
+	return ""
+}
+
+func (s *step) namedLists(h message.Header) []*resealv1.NamedList {
+	var named []*resealv1.NamedList
+	for _, id := range []identity.AccountID{h.Recipient, h.Sender} {
+		if p := s.peer(id); p.known {
+			hash := p.list.Hash()
+			named = append(named, &resealv1.NamedList{AccountId: id[:], Version: p.list.List.Version, Hash: hash[:]})
+		}
+		if h.Recipient == h.Sender {
+			break
+		}
+	}
+	return named
+}
+
+// wrapAll wraps for every device of an account that has a valid certificate
+// and no wrap for its newest epoch yet. A device whose certificate or key fails
+// is skipped and counted; it never stops a send.
+func (s *step) wrapAll(out *state.Out, h message.Header, secret wrap.Secret, epoch *EpochKeys, to identity.AccountID) [][]byte {
+	p := s.peer(to)
+	if !p.known {
+		return nil
+	}
+	var wraps [][]byte
+	for _, d := range p.list.List.Devices {
+		if to == s.e.id.account && d.ID == s.e.id.device {
+			continue
+		}
+		c := p.certs[d.ID]
+		if c == nil || !c.Certificate.ValidAt(s.now) || isWrapped(out, to, d.ID, c.Certificate.Epoch) {
+			continue
+		}
+		b, err := s.wrapOne(h, secret, epoch, p, d, c)
+		if err != nil {
+			s.count.BadKeys++
+			continue
+		}
+		wraps = append(wraps, b)
+		out.Wrapped = append(out.Wrapped, &state.Wrapped{Account: to[:], Device: d.ID[:], Epoch: c.Certificate.Epoch})
+	}
+	return wraps
+}
+
+func isWrapped(out *state.Out, a identity.AccountID, d identity.DeviceID, epoch uint64) bool {
+	for _, w := range out.Wrapped {
+		if string(w.Account) == string(a[:]) && string(w.Device) == string(d[:]) && w.Epoch == epoch {
+			return true
+		}
+	}
+	return false
+}
+
+// wrapOne seals the secret to one device, in the name of this device.
+func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *EpochKeys, p peer, d identity.Device, c *identity.SignedCertificate) ([]byte, error) {
+	own, err := s.e.list(s.me().List)
+	if err != nil {
+		return nil, err
+	}
+	ctx := message.WrapContext{
+		From: message.WrapFrom{
+			Account: s.e.id.account, Key: own.List.Key, Device: s.e.id.device, DeviceKey: s.e.id.key.Public(),
+			Auth: epoch.Auth.Public(), Epoch: epoch.Number, Cert: epoch.Certificate.Hash(),
+			ListVersion: own.List.Version, ListHash: own.Hash(), At: s.now,
+		},
+		To: message.WrapTo{
+			Account: p.list.List.Account, Key: p.list.List.Key, Device: d.ID, DeviceKey: d.Key,
+			Epoch: c.Certificate.Epoch, Cert: c.Hash(), ListVersion: p.list.List.Version, ListHash: p.list.Hash(),
+		},
+	}
+	w, err := wrap.Seal(ctx, c.Certificate.Key, c.Certificate.Auth, epoch.Auth, h, secret)
+	if err != nil {
+		return nil, err
+	}
+	return w.Encode(), nil
+}
+
+// newName is a fresh random name for a record.
+func (s *step) newName() string {
+	var b [8]byte
+	if _, err := io.ReadFull(s.e.rand, b[:]); err != nil {
+		s.tx.err = fmt.Errorf("client: no randomness: %w", err)
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// resend makes the stored request of a message again.
+func (s *step) resend(id message.ID) {
+	out := s.out(id)
+	if out == nil || out.State != outQueued {
+		s.tx.delete(prefixActive + id.String())
+		return
+	}
+	req := new(resealv1.SendRequest)
+	if err := proto.Unmarshal(out.Request, req); err != nil {
+		s.tx.err = fmt.Errorf("%w: request", ErrState)
+		return
+	}
+	s.do(Call{"send/" + id.String(), req})
+}
