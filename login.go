@@ -26,6 +26,10 @@ type Login struct {
 	// SetAside: there was a section, but no share that opens it. It was kept
 	// aside, and a new device was made.
 	SetAside bool
+	// Rotated: a recovery found the account's keys destroyed and rotated the
+	// account. It has another account key that contacts follow, this device
+	// alone, and an empty contact book.
+	Rotated bool
 	// Dropped is the device that had to leave the full list, zero for none.
 	Dropped identity.DeviceID
 }

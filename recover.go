@@ -30,8 +30,12 @@ func ParseRecoveryCode(s string) (RecoveryCode, error) { return capsule.ParseRec
 // devices, and what they hold; other logins end, as with a change of the
 // password. Another recovery code takes the place of the one that was used: it
 // is shown once. Where it may have come into force it is returned beside an
-// error too. Errors: ErrRecoveryCode, ErrCopy, ErrUncertain, *password.Weak,
-// ErrLoggedIn, ErrOffline, ErrServer, *RateError.
+// error too. Errors: ErrRecoveryCode, ErrUncertain, *password.Weak, ErrLoggedIn,
+// ErrOffline, ErrServer, *RateError.
+//
+// Where the copy of the account's keys was destroyed at the server, which who
+// knows the password can do, the account is rotated onto a new device here
+// instead (Login.Rotated): the code alone is enough for that.
 //
 // It does not evict somebody who knew the old password: Rotate does.
 func (in *Installation) Recover(ctx context.Context, name string, code RecoveryCode, newPassword []byte) (*Account, RecoveryCode, Login, error) {
@@ -53,6 +57,9 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	}
 	defer r.remote.link.Close()
 	c, err := r.credentials(code)
+	if errors.Is(err, ErrCopy) {
+		return in.recoverAnew(ctx, r, code, normal)
+	}
 	if err != nil {
 		return nil, none, Login{}, err
 	}
@@ -162,10 +169,14 @@ func (r *recovery) credentials(code RecoveryCode) (*credentials, error) {
 	if !k.List.Floor(r.list.List.Version, r.list.Hash()) {
 		return nil, as(ErrServer, errors.New("device list older than the capsule"))
 	}
+	return r.credentialsOf(k), nil
+}
+
+func (r *recovery) credentialsOf(k capsule.Capsule) *credentials {
 	return &credentials{
 		handle: r.handle, account: r.account, session: r.session, capsule: k, place: r.place, revision: r.revision,
 		list: r.list, certs: r.certs, how: identity.ByRecovery, remote: r.remote,
-	}, nil
+	}
 }
 
 // newRecovery is another recovery code, as the server and the capsule see it.

@@ -54,12 +54,8 @@ func told(events func() []reseal.Event, what string) bool {
 
 func mustCode(t *testing.T) reseal.RecoveryCode {
 	t.Helper()
-	code, err := reseal.ParseRecoveryCode("0000-0000-0000-0000-0000-0000-000")
-	if err == nil {
-		t.Fatal("a code without its check was taken")
-	}
 	in := newWorld(t).phone()
-	_, code, err = in.SignUp(ctx(t), "somebody", []byte(other))
+	_, code, err := in.SignUp(ctx(t), "somebody", []byte(other))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,10 +130,7 @@ func (a *Account) rotation(r *recovery, code RecoveryCode, keep []identity.Devic
 	c, err := r.credentials(code)
 	switch {
 	case errors.Is(err, ErrCopy) && alone:
-		c = &credentials{
-			handle: r.handle, account: r.account, session: r.session, place: r.place, revision: r.revision,
-			list: r.list, certs: r.certs, how: identity.ByRecovery, remote: r.remote,
-		}
+		c = r.credentialsOf(capsule.Capsule{})
 	case err != nil:
 		return nil, err
 	}

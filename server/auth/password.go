@@ -175,7 +175,7 @@ func (s *Service) changePassword(ctx context.Context, c caller.Caller, req *rese
 		return nil, refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
 	next := a.pw.Credential + 1
-	b, err := s.succession(ctx, a, c, next, req.KeepSession, token)
+	b, err := s.succession(ctx, a, c, next, req.KeepSession, nil, token)
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +209,8 @@ func (s *Service) changePassword(ctx context.Context, c caller.Caller, req *rese
 
 // succession begins a batch that raises the credential number, which ends all
 // sessions but the two that it carries over: the caller's, so that a repeat is
-// heard, and the one that the caller names.
-func (s *Service) succession(ctx context.Context, a *account, c caller.Caller, next uint64, keep []byte, token store.Token) (*store.Batch, error) {
+// heard, and the one that the caller names. bind, if any, changes the caller's.
+func (s *Service) succession(ctx context.Context, a *account, c caller.Caller, next uint64, keep []byte, bind func(*records.Session), token store.Token) (*store.Batch, error) {
 	b := new(store.Batch)
 	hashes := [][32]byte{c.Session}
 	if len(keep) > 0 && [32]byte(keep) != c.Session {
@@ -237,6 +237,9 @@ func (s *Service) succession(ctx context.Context, a *account, c caller.Caller, n
 			continue
 		}
 		session.Credential = next
+		if i == 0 && bind != nil {
+			bind(&session)
+		}
 		life := SessionLife
 		if session.Device.IsZero() {
 			life = UnboundLife

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,7 +114,7 @@ func TestRecovery(t *testing.T) {
 		}
 	}
 	tw.Refused(t, alive(d.C), resealv1.Reason_REASON_SESSION_ENDED)
-	if n := notices(t, second); len(n) != 2 || n[1].What != uint8(resealv1.AccountNotice_WHAT_RECOVERED) {
+	if n := notices(t, second); len(n) != 2 || !slices.ContainsFunc(n, func(n records.Notice) bool { return n.What == uint8(resealv1.AccountNotice_WHAT_RECOVERED) }) {
 		t.Errorf("told of the recovery: %v", n)
 	}
 	if _, _, _, err := recovering(t, d, d.Code); err == nil {

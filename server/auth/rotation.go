@@ -18,9 +18,12 @@ import (
 // password record, capsule, copy, recovery, shares, and the book's head; what
 // is not named in it is destroyed, and other sessions end.
 func (s *Service) Rotate(ctx context.Context, req *resealv1.RotateRequest) (*resealv1.RotateResponse, error) {
-	c, err := fresh(ctx)
+	c, err := caller.From(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if len(req.DeviceId) != 0 && !isLen(req.DeviceId, len(identity.DeviceID{})) {
+		return nil, refusal.Malformed("device")
 	}
 	if err := s.checkCredentials(req.OpaqueRecord, req.Capsules, req.KeepSession); err != nil {
 		return nil, err
@@ -49,7 +52,11 @@ func (s *Service) rotate(ctx context.Context, c caller.Caller, req *resealv1.Rot
 	}
 	if bytes.Equal(a.pw.Opaque, req.OpaqueRecord) { // a repeat; the first try may not have told
 		s.listChanged(a.id)
-		return &resealv1.RotateResponse{Revision: a.rev, Credential: a.pw.Credential}, nil
+		return s.rotatedNow(ctx, c, a.pw.Credential)
+	}
+	// After the look at a repeat: a first try may have bound the session.
+	if _, err := fresh(ctx); err != nil {
+		return nil, err
 	}
 	if a, err = s.readAs(ctx, c); err != nil {
 		return nil, err
@@ -57,7 +64,11 @@ func (s *Service) rotate(ctx context.Context, c caller.Caller, req *resealv1.Rot
 	if a.rev != req.Revision {
 		return nil, refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
-	l, err := s.rotatedList(a, req.List)
+	l, err := s.rotatedList(a, req.List, req.DeviceId)
+	if err != nil {
+		return nil, err
+	}
+	bind, cert, err := s.newcomer(l, req)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +76,7 @@ func (s *Service) rotate(ctx context.Context, c caller.Caller, req *resealv1.Rot
 		return nil, err
 	}
 	next := a.pw.Credential + 1
-	b, err := s.succession(ctx, a, c, next, req.KeepSession, token)
+	b, err := s.succession(ctx, a, c, next, req.KeepSession, bind, token)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +95,9 @@ func (s *Service) rotate(ctx context.Context, c caller.Caller, req *resealv1.Rot
 	b.Replace(records.List, a.listRev, l.Bytes(), token, 0)
 	// Contacts that come back after years follow it: it is kept for ever.
 	b.PutOnce(records.ListKey(l.List.Version), l.Bytes(), 0)
+	if cert != nil {
+		putCertificate(b, cert)
+	}
 	if err := s.commit(ctx, a.id, b, token); err != nil {
 		return nil, err
 	}
@@ -93,13 +107,47 @@ func (s *Service) rotate(ctx context.Context, c caller.Caller, req *resealv1.Rot
 	if err := s.sweepParts(ctx, a.id, old); err != nil {
 		s.Log.WarnContext(ctx, "auth: parts of the old book were left", "error", err)
 	}
-	rev, err := s.revision(ctx, a.id)
-	return &resealv1.RotateResponse{Revision: rev, Credential: next}, err
+	return s.rotatedNow(ctx, c, next)
+}
+
+// rotatedNow is the answer, read back: a repeat gets the session share too.
+func (s *Service) rotatedNow(ctx context.Context, c caller.Caller, credential uint64) (*resealv1.RotateResponse, error) {
+	rev, err := s.revision(ctx, c.Account)
+	if err != nil {
+		return nil, err
+	}
+	resp := &resealv1.RotateResponse{Revision: rev, Credential: credential}
+	rec, err := s.Store.Get(ctx, records.AccountPartition(c.Account), records.SessionKey(c.Session))
+	if err != nil {
+		return nil, err
+	}
+	session, err := records.ParseSession(rec.Value)
+	if err == nil && !session.Device.IsZero() {
+		resp.SessionShare = session.Share[:]
+	}
+	return resp, err
+}
+
+// newcomer is what a rotation onto a new device adds: the session bound to it,
+// and its certificate; nothing where the request names none.
+func (s *Service) newcomer(l *identity.SignedList, req *resealv1.RotateRequest) (bind func(*records.Session), cert *identity.SignedCertificate, err error) {
+	if len(req.DeviceId) == 0 {
+		return nil, nil, nil
+	}
+	device := identity.DeviceID(req.DeviceId)
+	if cert, err = s.certified(req.Certified, l, device); err != nil {
+		return nil, nil, err
+	}
+	if len(req.Rows) != 1 || len(req.Rows[0].Shares) != 1 || !isLen(req.Rows[0].Shares[0].Row, 32) {
+		return nil, nil, refusal.Malformed("shares")
+	}
+	row := [32]byte(req.Rows[0].Shares[0].Row)
+	return func(session *records.Session) { session.Device, session.Row = device, row }, cert, nil
 }
 
 // rotatedList checks that a list is the one succession that the present list
-// commits to, with no device that was not there before.
-func (s *Service) rotatedList(a *account, b []byte) (*identity.SignedList, error) {
+// commits to, with no device that was not there before, or with a new one alone.
+func (s *Service) rotatedList(a *account, b, device []byte) (*identity.SignedList, error) {
 	l, err := identity.ParseSignedList(b)
 	if err != nil {
 		return nil, refusal.Malformed("device list")
@@ -111,7 +159,9 @@ func (s *Service) rotatedList(a *account, b []byte) (*identity.SignedList, error
 		return nil, refusal.New(resealv1.Reason_REASON_PROOF)
 	}
 	for _, d := range l.List.Devices {
-		if !slices.Contains(a.list.List.Devices, d) {
+		_, old := a.list.Find(d.ID)
+		alone := len(l.List.Devices) == 1 && string(d.ID[:]) == string(device) && !old
+		if !alone && (len(device) > 0 || !slices.Contains(a.list.List.Devices, d)) {
 			return nil, refusal.Malformed("device list")
 		}
 	}

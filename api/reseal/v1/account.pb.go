@@ -2919,7 +2919,11 @@ type RotateRequest struct {
 	// The version that the book was made from; 0 for none.
 	BaseVersion uint64 `protobuf:"varint,8,opt,name=base_version,json=baseVersion,proto3" json:"base_version,omitempty"`
 	// The book under its fresh key.
-	Book          *Book `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	Book *Book `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	// With a rotation onto a new device, to which the session is bound: its id,
+	// and its first certificate. It is the only device of the list then.
+	DeviceId      []byte     `protobuf:"bytes,10,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Certified     *Certified `protobuf:"bytes,11,opt,name=certified,proto3" json:"certified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3017,10 +3021,26 @@ func (x *RotateRequest) GetBook() *Book {
 	return nil
 }
 
+func (x *RotateRequest) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
+func (x *RotateRequest) GetCertified() *Certified {
+	if x != nil {
+		return x.Certified
+	}
+	return nil
+}
+
 type RotateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	Credential    uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Revision   uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	// With a new device: the server's half of the session share.
+	SessionShare  []byte `protobuf:"bytes,3,opt,name=session_share,json=sessionShare,proto3" json:"session_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3067,6 +3087,13 @@ func (x *RotateResponse) GetCredential() uint64 {
 		return x.Credential
 	}
 	return 0
+}
+
+func (x *RotateResponse) GetSessionShare() []byte {
+	if x != nil {
+		return x.SessionShare
+	}
+	return nil
 }
 
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
@@ -3255,7 +3282,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\vNewRecovery\x12#\n" +
 	"\rrecovery_auth\x18\x01 \x01(\fR\frecoveryAuth\x12,\n" +
 	"\x12recovery_auth_hash\x18\x02 \x01(\fR\x10recoveryAuthHash\x12\x12\n" +
-	"\x04root\x18\x03 \x01(\fR\x04root\"\xdd\x02\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\"\xae\x03\n" +
 	"\rRotateRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
 	"\x04list\x18\x02 \x01(\fR\x04list\x12#\n" +
@@ -3265,12 +3292,16 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\fkeep_session\x18\x06 \x01(\fR\vkeepSession\x122\n" +
 	"\brecovery\x18\a \x01(\v2\x16.reseal.v1.NewRecoveryR\brecovery\x12!\n" +
 	"\fbase_version\x18\b \x01(\x04R\vbaseVersion\x12#\n" +
-	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\"L\n" +
+	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\x12\x1b\n" +
+	"\tdevice_id\x18\n" +
+	" \x01(\fR\bdeviceId\x122\n" +
+	"\tcertified\x18\v \x01(\v2\x14.reseal.v1.CertifiedR\tcertified\"q\n" +
 	"\x0eRotateResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
-	"credential2\xe0\x0e\n" +
+	"credential\x12#\n" +
+	"\rsession_share\x18\x03 \x01(\fR\fsessionShare2\xe0\x0e\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -3397,59 +3428,60 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	44, // 21: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
 	52, // 22: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
 	9,  // 23: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
-	0,  // 24: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 25: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 26: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 27: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 28: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 29: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	50, // 30: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
-	16, // 31: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 32: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 33: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 34: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 35: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 36: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 37: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	43, // 38: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	46, // 39: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	48, // 40: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	53, // 41: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
-	30, // 42: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 43: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 44: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 45: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 46: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 47: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 48: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 49: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 50: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 51: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 52: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 53: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	51, // 54: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	17, // 55: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 56: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 57: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 58: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 59: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 60: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 61: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	45, // 62: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	47, // 63: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	49, // 64: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	54, // 65: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	32, // 66: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 67: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 68: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 69: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 70: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 71: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	48, // [48:72] is the sub-list for method output_type
-	24, // [24:48] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	6,  // 24: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
+	0,  // 25: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	2,  // 26: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	4,  // 27: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	10, // 28: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	12, // 29: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	14, // 30: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	50, // 31: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	16, // 32: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	18, // 33: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	20, // 34: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	22, // 35: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	24, // 36: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	26, // 37: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	28, // 38: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	43, // 39: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	46, // 40: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	48, // 41: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	53, // 42: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	30, // 43: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	33, // 44: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	35, // 45: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	37, // 46: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	39, // 47: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	41, // 48: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 49: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 50: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 51: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 52: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 53: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 54: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	51, // 55: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	17, // 56: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 57: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 58: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 59: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 60: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 61: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 62: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	45, // 63: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	47, // 64: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	49, // 65: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	54, // 66: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	32, // 67: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	34, // 68: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	36, // 69: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	38, // 70: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	40, // 71: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	42, // 72: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	49, // [49:73] is the sub-list for method output_type
+	25, // [25:49] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
