@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"path"
@@ -59,6 +60,16 @@ func TestNothingIsLeftUnfinishedOrTiedToAMachine(t *testing.T) {
 			if m := elsewhere.FindString(line); m != "" {
 				t.Errorf("%s:%d: %q is of one machine", name, i+1, m)
 			}
+		}
+	}
+}
+
+// TestFormat: gofmt has nothing to change.
+func TestFormat(t *testing.T) {
+	for _, name := range files(t, ".go") {
+		source := read(t, name)
+		if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
+			t.Errorf("%s is not formatted: run gofmt -w %s (%v)", name, name, err)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,32 +108,6 @@ func checkPure(t *testing.T, p goPackage) {
 				t.Errorf("%s uses %s.%s: time comes in as an argument, and nothing is logged", set.Position(n.Pos()), x.Name, sel.Sel.Name)
 			}
 			return true
-		})
-	}
-}
-
-// TestBuildsElsewhere: the engine and what it stands on build for wasm, and the
-// client for the systems that it has files for.
-func TestBuildsElsewhere(t *testing.T) {
-	var core []string
-	for _, d := range deterministic {
-		core = append(core, "./"+d)
-	}
-	for _, c := range []struct {
-		os, arch string
-		what     []string
-	}{
-		{"js", "wasm", append(core, "./api/mux", "./client/remote/...")},
-		{"windows", "amd64", []string{"."}},
-		{"darwin", "arm64", []string{".", "./client/handover"}},
-	} {
-		t.Run(c.os, func(t *testing.T) {
-			cmd := exec.Command("go", append([]string{"build"}, c.what...)...)
-			cmd.Dir = root
-			cmd.Env = append(os.Environ(), "GOOS="+c.os, "GOARCH="+c.arch, "CGO_ENABLED=0")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
 		})
 	}
 }
