@@ -17,7 +17,6 @@ var parserName = regexp.MustCompile(`^([Pp]arse|[Oo]pen|[Ll]oad|[Dd]ecode|[Uu]nm
 var unfuzzed = map[string]string{
 	"Open":                    "takes a folder's name, not bytes; what lies in it is fuzzed in client/vault",
 	"ParseRecoveryCode":       "is capsule.ParseRecoveryCode, which is fuzzed",
-	"ParseRecoveryCode":       "is capsule.ParseRecoveryCode, which is fuzzed there",
 	"client/vault.Open":       "takes a folder's name; FuzzHeader, FuzzJournal, FuzzRecords and FuzzSession take its bytes",
 	"server/blob/folder.Open": "takes a folder's name; the bytes in it are opaque",
 	"store/pebble.Open":       "takes a folder's name; FuzzDecodeRow and FuzzDamage take its bytes",
