@@ -91,6 +91,16 @@ type UnknownAccountError struct{ Handle string }
 
 func (e *UnknownAccountError) Error() string { return "reseal: unknown account " + e.Handle }
 
+// RenamedError: the server says that this handle names another account than the
+// contact of that name. Nothing is sent: the contact may have given its handle
+// up, or the server may be putting somebody in between. Ask the person; the new
+// account shows as soon as it writes, and can be accepted then.
+type RenamedError struct{ Handle string }
+
+func (e *RenamedError) Error() string {
+	return "reseal: the server says that " + e.Handle + " is another account than the contact of that name"
+}
+
 // EndedError tells how a message ended.
 type EndedError = client.EndedError
 

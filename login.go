@@ -355,6 +355,15 @@ func (in *Installation) bind(ctx context.Context, c *credentials, s *vault.Secti
 	if err != nil {
 		return nil, as(ErrDamaged, err)
 	}
+	// The capsule's floor may be older than what this device has seen: a list
+	// below that, or another one of the same version, must not be built on.
+	own, _, err := e.OwnKeys()
+	if err != nil {
+		return nil, as(ErrDamaged, err)
+	}
+	if _, err := identity.PinOf(own).Follow(c.list); errors.Is(err, identity.ErrOlder) || errors.Is(err, identity.ErrFork) {
+		return nil, as(ErrServer, err)
+	}
 	if _, ok := c.list.Find(e.Device()); !ok {
 		return nil, ErrRemoved
 	}

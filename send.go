@@ -169,10 +169,16 @@ func (a *Account) lookup(ctx context.Context, name string, queue bool) (identity
 	if k := resp.Account; k.GetHandle() != name || len(k.GetAccountId()) != len(identity.AccountID{}) {
 		return identity.AccountID{}, ErrServer
 	}
+	// A handle that named somebody else before is not followed silently: the
+	// server could make any account of its own stand behind a friend's name.
+	id := identity.AccountID(resp.Account.AccountId)
+	if c, ok := a.contact(name); ok && c.Accepted && c.Account != id {
+		return identity.AccountID{}, &RenamedError{name}
+	}
 	if err := a.step(client.AddContact{Keys: resp.Account}); err != nil {
 		return identity.AccountID{}, err
 	}
-	return identity.AccountID(resp.Account.AccountId), nil
+	return id, nil
 }
 
 func (a *Account) contact(name string) (client.Contact, bool) {

@@ -111,7 +111,8 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrTooLarge": reseal.ErrTooLarge, "ErrClock": reseal.ErrClock, "ErrBusy": reseal.ErrBusy, "ErrDamaged": reseal.ErrDamaged,
 		"ErrNewer": reseal.ErrNewer, "ErrFull": reseal.ErrFull, "ErrServerFull": reseal.ErrServerFull, "ErrClosed": reseal.ErrClosed,
 		"ErrLastDevice": reseal.ErrLastDevice, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,
-		"ErrUncertain": reseal.ErrUncertain,
+		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
+		"ErrSamePassword": reseal.ErrSamePassword,
 	}
 	for name := range sentinels(t, "../..") {
 		err, ok := known[name]
@@ -125,7 +126,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 	}
 	for want, err := range map[string]error{
 		"weak_password": &password.Weak{Reason: "r"}, "unknown_account": &reseal.UnknownAccountError{Handle: "x"},
-		"rate": &reseal.RateError{}, "clock": &reseal.ClockError{}, "too_large": &reseal.LimitError{},
+		"renamed": &reseal.RenamedError{Handle: "x"}, "rate": &reseal.RateError{}, "clock": &reseal.ClockError{}, "too_large": &reseal.LimitError{},
 		"viewed": &reseal.EndedError{State: message.StateViewed}, "expired": &reseal.EndedError{State: message.StateExpired},
 		"unsent": &reseal.EndedError{State: message.StateUnsent}, "owner_gone": &handover.GoneError{}, "failed": errors.New("x"),
 		"interrupted": context.Canceled, "timeout": context.DeadlineExceeded, "offline": &reseal.AccountError{Err: reseal.ErrOffline},
