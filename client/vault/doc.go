@@ -25,8 +25,9 @@
 // section it continues, so sealing a section anew makes its old journal stale
 // in the very rename that makes it superfluous: before the rename the old file
 // and the old journal are the state, after it the new file alone is. A journal
-// that belongs to no section of the file is removed, and only once the rename
-// is known to be durable. A commit is acknowledged after its frame is synced.
+// that belongs to no section of the file is removed, only once the rename is
+// known to be durable, and only once a section has opened, which shows that the
+// file is the one that the journals belong to. A commit is acknowledged after its frame is synced.
 // So a crash anywhere leaves what was acknowledged, and at most one commit
 // that was not.
 //

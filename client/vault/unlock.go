@@ -42,6 +42,7 @@ func (v *Vault) unlock(i int, row capsule.RowID, share capsule.Share) (*Section,
 		return nil, err
 	}
 	v.open[h.nonce()] = s
+	v.tidyJournals()
 	return s, nil
 }
 

@@ -50,7 +50,8 @@ type Vault struct {
 	heads  []head
 	open   map[nonce]*Section
 	// stale holds journals to be removed once the folder is synced.
-	stale []string
+	stale  []string
+	tidied bool // tidyJournals has run
 }
 
 // Open takes the folder, which it makes if need be, for this process. Errors:
@@ -116,22 +117,43 @@ func (v *Vault) load() error {
 	return nil
 }
 
-// tidy removes what a crash left. It is not needed for correctness, so its
-// errors do not matter. Without the file, or with a damaged head in it, no
-// journal is known to be stale and none is touched.
+// tidy removes half-written files that a crash left. It is not needed for
+// correctness, so its errors do not matter.
 func (v *Vault) tidy() {
 	names, err := v.fs.ReadDir()
 	if err != nil {
 		return
 	}
-	live, sure := map[string]bool{}, v.header.slots > 0
+	for _, name := range names {
+		if name == vaultName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix) {
+			_ = v.fs.Remove(name)
+		}
+	}
+}
+
+// tidyJournals removes the journals that a crash left stale. With a damaged
+// head in the file, no journal is known to be stale. Nor is any before a
+// section was unlocked: the file itself may be another installation's, put
+// here by mistake, and then the journals are the newest that there is of the
+// right one. The caller holds v.mu.
+func (v *Vault) tidyJournals() {
+	if v.tidied {
+		return
+	}
+	v.tidied = true
+	live := map[string]bool{}
 	for i := range v.heads {
+		if !v.heads[i].intact() {
+			return
+		}
 		live[journalName(&v.heads[i])] = true
-		sure = sure && v.heads[i].intact()
+	}
+	names, err := v.fs.ReadDir()
+	if err != nil {
+		return
 	}
 	for _, name := range names {
-		half := name == vaultName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix)
-		if half || sure && strings.HasPrefix(name, journalPrefix) && !live[name] {
+		if strings.HasPrefix(name, journalPrefix) && !live[name] {
 			_ = v.fs.Remove(name)
 		}
 	}
