@@ -13,6 +13,7 @@ import (
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/seal"
 )
 
 // The states of a message to us (state.In).
@@ -110,6 +111,9 @@ func (s *step) arrived(p *resealv1.Pending) {
 		in.Header, in.Inline, in.Segments = bytes.Clone(p.Header), p.Inline, p.Segments
 	} else if in.Inline == nil && h.Blob.IsZero() && uint64(len(p.Inline)) == h.Length {
 		in.Inline, in.Segments = p.Inline, p.Segments
+	} else if h.Blob.IsZero() && !isIntact(h, in.Inline, in.Segments) && isIntact(h, p.Inline, p.Segments) {
+		// Altered on its way before, it must not keep the good one out.
+		in.Inline, in.Segments = p.Inline, p.Segments
 	}
 	if in.State != inWaiting && in.State != inUpdate {
 		s.saveIn(h.ID, in)
@@ -120,6 +124,12 @@ func (s *step) arrived(p *resealv1.Pending) {
 	if isNew && !in.Copy {
 		s.show(Arrived{h.ID, h.Sender, in.State == inReady})
 	}
+}
+
+// isIntact tells whether a ciphertext is the one that the header's digest names.
+func isIntact(h message.Header, inline, segments []byte) bool {
+	segs, err := seal.ParseSegments(segments, seal.Digest(h.Digest))
+	return err == nil && segs.Length() == h.Length && segs.Verify(bytes.NewReader(inline)) == nil
 }
 
 func (s *step) moreWraps(in *state.In, wraps [][]byte) {
