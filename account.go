@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"github.com/reseal/reseal/client/remote/transfer"
 	"github.com/reseal/reseal/client/vault"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/seal"
 )
 
@@ -51,6 +50,9 @@ type Account struct {
 	flightMu sync.Mutex
 	flight   map[string]bool
 
+	fileKey  fileKey
+	fetching turns
+
 	events  broadcaster
 	synced  latch
 	watched atomic.Int64 // how many accounts the server was told to watch; -1 for none
@@ -65,6 +67,11 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 		_ = section.Close()
 		return nil, as(ErrDamaged, err)
 	}
+	names, err := fileKeyOf(e.DeviceKey())
+	if err != nil {
+		_ = section.Close()
+		return nil, err
+	}
 	r, err := in.connect(server, link.NewToken(token))
 	if err != nil {
 		_ = section.Close()
@@ -72,7 +79,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{},
+		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{}, fileKey: names,
 	}
 	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
@@ -109,6 +116,11 @@ func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account,
 		return nil, as(ErrServer, errors.New("session share"))
 	}
 	section, err := in.vault.Resume(s, vault.SessionShare(resp.SessionShare))
+	if errors.Is(err, vault.ErrOpen) {
+		// The record or the section was put back from a copy, or the server
+		// serves another's half. The password opens what is there.
+		return nil, as(ErrSessionRecord, err)
+	}
 	if err != nil {
 		return nil, vaultError(err)
 	}
@@ -223,9 +235,7 @@ func (a *Account) perform(f client.Effect) {
 	case client.Upload:
 		a.begin("upload/"+f.File, func() { a.upload(f) })
 	case client.Forget:
-		for _, name := range []string{f.File, f.File + segmentsSuffix} {
-			_ = os.Remove(filepath.Join(a.in.files, name))
-		}
+		a.forget(f.File)
 	case client.Show:
 		a.shown(f.Notice)
 	}
@@ -253,7 +263,7 @@ const callTimeout = 30 * time.Second
 // call makes a call until its answer is definite, and steps with it. It gives
 // up when the connection is lost: the next Connected brings the call again.
 func (a *Account) call(c client.Call) {
-	pause := 100 * time.Millisecond
+	pause, refusals := 100*time.Millisecond, 0
 	for a.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(link.FailFast(a.ctx), callTimeout)
 		resp, err := a.invoke(ctx, c.Request)
@@ -265,6 +275,7 @@ func (a *Account) call(c client.Call) {
 		if !a.Connected() {
 			return
 		}
+		a.waits(c, err, &refusals)
 		if after := time.Duration(refusal.Detail(err).GetRetryAfterMs()) * time.Millisecond; after > pause {
 			pause = min(after, time.Minute)
 		}
@@ -273,6 +284,23 @@ func (a *Account) call(c client.Call) {
 		case <-a.ctx.Done():
 		}
 		pause = min(2*pause, 30*time.Second)
+	}
+}
+
+// patientRefusals is how often in a row the server may say that it takes no
+// message before who waits is told: it may be for seconds only.
+const patientRefusals = 5
+
+// waits tells of a server that takes no messages now.
+func (a *Account) waits(c client.Call, err error, refusals *int) {
+	req, ok := c.Request.(*resealv1.SendRequest)
+	if refusal.Reason(err) != resealv1.Reason_REASON_UNAVAILABLE || !ok || len(req.ClientId) != len(message.ClientID{}) {
+		return
+	}
+	if *refusals++; *refusals == patientRefusals {
+		a.events.send(Event{
+			Kind: KindTrouble, Time: a.in.o.Now(), Text: ErrServerFull.Error(), Err: ErrServerFull, client: message.ClientID(req.ClientId),
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package reseal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,10 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reseal/reseal/api/blobs"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/client/remote/transfer"
-	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/seal"
 )
 
@@ -71,15 +70,22 @@ func (a *Account) upload(u client.Upload) {
 	}
 	ev := client.Uploaded{ID: u.Content}
 	if err != nil {
-		if errors.Is(err, &transfer.Error{Code: "no_session"}) {
+		if errors.Is(err, &transfer.Error{Code: blobs.NoSession}) {
 			return
 		}
 		a.log.Warn("reseal: an upload failed", "error", err)
-		ev.Refusal = &client.Refusal{Reason: resealv1.Reason_REASON_UNKNOWN_BLOB, Detail: &resealv1.ErrorDetail{
-			Reason: resealv1.Reason_REASON_UNKNOWN_BLOB, Limit: err.Error(),
-		}}
+		ev.Refusal = uploadRefusal(err)
 	}
 	a.stepLogged(ev)
+}
+
+// uploadRefusal is what the messages that wait for an upload are told.
+func uploadRefusal(err error) *client.Refusal {
+	d := &resealv1.ErrorDetail{Reason: resealv1.Reason_REASON_UNKNOWN_BLOB, Limit: err.Error()}
+	if errors.Is(err, &transfer.Error{Code: blobs.TooLarge}) || errors.Is(err, &transfer.Error{Code: blobs.Quota}) {
+		d.Reason = resealv1.Reason_REASON_LIMIT
+	}
+	return &client.Refusal{Reason: d.Reason, Detail: d}
 }
 
 func (a *Account) put(ctx context.Context, u client.Upload) error {
@@ -93,10 +99,25 @@ func (a *Account) put(ctx context.Context, u client.Upload) error {
 	if err != nil {
 		return err
 	}
-	return a.blobs.Upload(ctx, transfer.Upload{
-		Blob: u.Blob, Capability: transfer.Capability(u.Capability), Source: f, Length: u.Length, Segments: segments,
-		Progress: func(done, total uint64) { reports.tell(u.File, done, total) },
-	})
+	pause := time.Second
+	for {
+		err := a.blobs.Upload(ctx, transfer.Upload{
+			Blob: u.Blob, Capability: transfer.Capability(u.Capability), Source: f, Length: u.Length, Segments: segments,
+			Progress: func(done, total uint64) { reports.tell(u.File, done, total) },
+		})
+		if !errors.Is(err, &transfer.Error{Code: blobs.StorageFull}) {
+			return err
+		}
+		// Nothing is lost: what is queued goes when there is room again. Who
+		// waits for it is told, and may take it back.
+		a.events.send(Event{Kind: KindTrouble, Time: a.in.o.Now(), Text: ErrServerFull.Error(), Err: ErrServerFull, file: u.File})
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		pause = min(2*pause, time.Minute)
+	}
 }
 
 // fetch brings the whole ciphertext of a message into a file, verified against
@@ -106,8 +127,13 @@ func (a *Account) put(ctx context.Context, u client.Upload) error {
 func (a *Account) fetch(ctx context.Context, o client.Opening, report func(string, uint64, uint64)) (*os.File, *seal.Segments, error) {
 	name := o.File
 	if name == "" {
-		name = "in-" + o.Header.ID.String()
+		name = a.fileKey.incoming(o.Header.ID)
 	}
+	done, err := a.fetching.take(ctx, o.Header.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
 	path := filepath.Join(a.in.files, name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -132,6 +158,9 @@ func (a *Account) fetchTo(ctx context.Context, f *os.File, path string, o client
 				return segs, nil
 			}
 		}
+	}
+	if err := a.remote.first(ctx); err != nil {
+		return nil, a.in.callError(err)
 	}
 	// Whole transfer segments that are there may be good; what is wrong is
 	// found below, and then fetched anew, once.
@@ -205,43 +234,3 @@ func (v *verifier) List(list []byte) error {
 }
 
 func (v *verifier) Segment(uint64, []byte) error { return nil }
-
-// dropOrphans removes the ciphertext files that no record refers to: a crash
-// came between writing a file and recording it. Half-fetched files of messages
-// that are still here stay.
-func (a *Account) dropOrphans() error {
-	known, err := a.engine.Files()
-	if err != nil {
-		return engineError(err)
-	}
-	entries, err := os.ReadDir(a.in.files)
-	if err != nil {
-		return err
-	}
-	others := len(a.in.Accounts()) > 0
-	sessions, _ := a.in.vault.Sessions()
-	if others || len(sessions) > 1 {
-		return nil // another account's files are not this one's to judge
-	}
-	for _, e := range entries {
-		name := e.Name()
-		base := name
-		if n := len(name) - len(segmentsSuffix); n > 0 && name[n:] == segmentsSuffix {
-			base = name[:n]
-		}
-		if known[base] {
-			continue
-		}
-		if len(base) == 3+64 && base[:3] == "in-" {
-			if id, err := message.ParseID(base[3:]); err == nil {
-				if _, err := a.engine.Opening(a.in.now(), id); err == nil {
-					continue
-				}
-			}
-		}
-		if err := os.Remove(filepath.Join(a.in.files, name)); err != nil {
-			return fmt.Errorf("reseal: left-over file: %w", err)
-		}
-	}
-	return nil
-}

@@ -30,6 +30,9 @@ var (
 	ErrServer = errors.New("reseal: what the server serves does not verify")
 	// ErrSessionEnded: the session was ended; log in again.
 	ErrSessionEnded = errors.New("reseal: the session has ended")
+	// ErrSessionRecord: the session record and the section here do not belong
+	// together: Forget the login and log in again.
+	ErrSessionRecord = errors.New("reseal: the session record does not open the account: log out and log in again")
 	// ErrNotLoggedIn: no such account is logged in here.
 	ErrNotLoggedIn = errors.New("reseal: not logged in")
 	// ErrLoggedIn: the account is logged in here already.

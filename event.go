@@ -85,6 +85,7 @@ type Event struct {
 	Err            error
 
 	client message.ClientID
+	file   string // of the upload that this is about
 }
 
 // Events yields what happens from now on, until ctx ends or the account is
@@ -134,8 +135,8 @@ func (a *Account) shown(n client.Notice) {
 		e.Kind, e.ID, e.Devices, e.Rewrapped, e.client = KindStored, n.ID, n.Devices, n.Rewrapped, n.Client
 		peer(n.To)
 	case client.NotSent:
-		e.Kind, e.Err, e.client = KindNotSent, a.sendError(n.Why), n.Client
 		peer(n.To)
+		e.Kind, e.Err, e.client = KindNotSent, a.sendError(n.Why, e.Handle), n.Client
 	case client.Receipted:
 		e.Kind, e.ID, e.Device, e.What = KindReceipt, n.ID, n.Device, n.What.String()
 		peer(n.By)

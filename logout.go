@@ -58,7 +58,7 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 	}
 	a.halt()
 	if o.Remove {
-		err = a.section.Erase()
+		err = errors.Join(a.section.Erase(), a.dropFiles(func(string) bool { return true }))
 	} else {
 		err = a.section.Lock()
 	}

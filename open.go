@@ -52,6 +52,9 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 		return engineError(err)
 	}
 	src, segs, file, done, err := a.ciphertext(ctx, o, report)
+	if errors.Is(err, ErrAltered) && o.Header.Blob.IsZero() {
+		src, segs, file, done, err = a.inlineAnew(ctx, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 	if err := a.step(client.Downloaded{ID: id, File: file, Name: meta.Name, Type: meta.Type, Caption: meta.Caption, Size: meta.Size}); err != nil {
 		return err
 	}
-	if err := a.grant(ctx, id); err != nil {
+	if err := a.grant(ctx, o); err != nil {
 		return err
 	}
 	m, err := a.Find(ctx, id.String())
@@ -100,8 +103,36 @@ func (a *Account) ciphertext(ctx context.Context, o client.Opening, report func(
 	return at(f), segs, filepath.Base(f.Name()), func() { _ = f.Close() }, nil
 }
 
+// inlineAnew reads a message again whose ciphertext, which travels with it, did
+// not arrive as it was sent.
+func (a *Account) inlineAnew(ctx context.Context, id MessageID) (io.Reader, *seal.Segments, string, func(), error) {
+	if err := a.remote.first(ctx); err != nil {
+		return nil, nil, "", nil, ErrAltered
+	}
+	if err := a.syncDay(ctx, id.Day()); err != nil {
+		return nil, nil, "", nil, a.in.callError(err)
+	}
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil, nil, "", nil, ErrClosed
+	}
+	o, err := a.engine.Opening(a.in.now(), id)
+	a.mu.Unlock()
+	if err != nil {
+		return nil, nil, "", nil, engineError(err)
+	}
+	return a.ciphertext(ctx, o, nil)
+}
+
 // grant asks for the view and waits for the answer.
-func (a *Account) grant(ctx context.Context, id MessageID) error {
+func (a *Account) grant(ctx context.Context, o client.Opening) error {
+	id := o.Header.ID
+	if o.Header.Policy == Once {
+		if err := a.remote.first(ctx); err != nil {
+			return a.in.callError(err)
+		}
+	}
 	sub := a.events.subscribe()
 	defer a.events.cancel(sub)
 	if err := a.step(client.View{ID: id}); err != nil {
@@ -114,6 +145,10 @@ func (a *Account) grant(ctx context.Context, id MessageID) error {
 			return context.Cause(a.ctx)
 		case !ok:
 			return ended(ctx)
+		case e.Kind == KindDisconnected && o.Header.Policy == Once:
+			// Should the server have granted it, then to this device, which may
+			// ask again; and for two minutes only.
+			return ErrOffline
 		case e.ID != id:
 		case e.Kind == KindGranted:
 			return nil

@@ -130,17 +130,8 @@ func (a *Account) sync(ctx context.Context) error {
 		return err
 	}
 	for day := from; day <= through; day++ {
-		for next := []byte(nil); ; {
-			resp, err := a.readDay(ctx, day, next)
-			if err != nil {
-				return err
-			}
-			if err := a.step(client.DayRead{Day: day, Response: resp}); err != nil {
-				return err
-			}
-			if next = resp.Next; len(next) == 0 {
-				break
-			}
+		if err := a.syncDay(ctx, day); err != nil {
+			return err
 		}
 	}
 	if err := a.step(client.Synced{Through: through}); err != nil {
@@ -148,6 +139,22 @@ func (a *Account) sync(ctx context.Context) error {
 	}
 	a.synced.set()
 	return nil
+}
+
+// syncDay reads one day, page by page.
+func (a *Account) syncDay(ctx context.Context, day uint32) error {
+	for next := []byte(nil); ; {
+		resp, err := a.readDay(ctx, day, next)
+		if err != nil {
+			return err
+		}
+		if err := a.step(client.DayRead{Day: day, Response: resp}); err != nil {
+			return err
+		}
+		if next = resp.Next; len(next) == 0 {
+			return nil
+		}
+	}
 }
 
 // readOwn brings the own account's list and certificates up to date: another

@@ -3,7 +3,6 @@ package reseal
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -77,14 +76,14 @@ type Sent struct {
 // textType is the media type of a content that is a text message.
 const textType = "text/plain; charset=utf-8; reseal=message"
 
-// segmentsSuffix names the file with a ciphertext's segment list.
-const segmentsSuffix = ".segments"
-
 // Send seals a content, uploads it once, and sends a message to each recipient.
 // It returns when the server has stored all of them, durable, or refused them.
 // When ctx ends before, what was not handed to the server yet is taken back.
-// Errors: *UnknownAccountError, ErrOffline, ErrAlarm, ErrBlocked, ErrTooLarge,
-// ErrFull, and what reading File failed with.
+// A server that has no room fails it with ErrServerFull, unless it may wait
+// (Queue); what the server may have got already waits in any case, as Queued
+// tells. Errors: *UnknownAccountError, ErrOffline, ErrAlarm, ErrBlocked,
+// ErrTooLarge, *ClockError, ErrFull, ErrServerFull, and what reading File failed
+// with.
 func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if len(o.To) == 0 {
 		return nil, &UnknownAccountError{""}
@@ -124,7 +123,7 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 		_ = a.step(client.DropContent{ID: content.ID})
 		return nil, err
 	}
-	return a.await(ctx, sub, cmd.To, sent, o.Queue)
+	return a.await(ctx, sub, cmd.To, sent, o.Queue, content.File)
 }
 
 // resolve finds the accounts behind the handles, each once.
@@ -269,16 +268,6 @@ func describeError(err error) error {
 	return err
 }
 
-// newFile makes a file with a random name in the installation's folder.
-func (a *Account) newFile() (*os.File, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(a.in.o.Rand, b[:]); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(a.in.files, hex.EncodeToString(b[:])), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	return f, diskError(err)
-}
-
 // sealFile seals to a file, durable before the content is recorded.
 func (a *Account) sealFile(ctx context.Context, src io.Reader, c *client.AddContent, meta seal.Meta, report func(string, uint64, uint64)) (err error) {
 	f, err := a.newFile()
@@ -330,31 +319,6 @@ func (a *Account) sealTo(ctx context.Context, dst io.Writer, src io.Reader, c *c
 	return w.Result()
 }
 
-// writeFile writes a small file, durable but for its name.
-func (a *Account) writeFile(name string, b []byte) error {
-	f, err := os.OpenFile(filepath.Join(a.in.files, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return diskError(err)
-	}
-	_, err = f.Write(b)
-	return diskError(errors.Join(err, f.Sync(), f.Close()))
-}
-
-func (a *Account) forget(name string) {
-	if name != "" {
-		_ = os.Remove(filepath.Join(a.in.files, name))
-		_ = os.Remove(filepath.Join(a.in.files, name+segmentsSuffix))
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // progress counts what is read, and stops reading when the context ends.
 type progress struct {
 	r    io.Reader
@@ -372,7 +336,7 @@ func (p *progress) Read(b []byte) (int, error) {
 }
 
 // await waits until each message is stored or refused.
-func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipient, sent []Sent, queue bool) ([]Sent, error) {
+func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipient, sent []Sent, queue bool, file string) ([]Sent, error) {
 	open := map[message.ClientID]int{}
 	for i, r := range to {
 		open[r.Client] = i
@@ -386,9 +350,18 @@ func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipi
 	for len(open) > 0 {
 		e, ok := sub.next(ctx)
 		if !ok {
-			return sent, a.takeBack(ctx, to, open)
+			return sent, a.takeBack(ctx, to, open, nil)
 		}
 		i, mine := open[e.client]
+		if e.Kind == KindTrouble && errors.Is(e.Err, ErrServerFull) && (mine || file != "" && e.file == file) {
+			for _, i := range open {
+				sent[i].Queued = queue || mine // what was asked for once is asked for until it is answered
+			}
+			if queue {
+				return sent, nil
+			}
+			return sent, a.takeBack(ctx, to, open, e.Err)
+		}
 		if !mine || (e.Kind != KindStored && e.Kind != KindNotSent) {
 			continue
 		}
@@ -405,7 +378,7 @@ func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipi
 }
 
 // takeBack cancels what was not handed to the server yet.
-func (a *Account) takeBack(ctx context.Context, to []client.Recipient, open map[message.ClientID]int) error {
+func (a *Account) takeBack(ctx context.Context, to []client.Recipient, open map[message.ClientID]int, why error) error {
 	cmd := client.Cancel{}
 	for _, r := range to {
 		if _, waits := open[r.Client]; waits {
@@ -415,13 +388,16 @@ func (a *Account) takeBack(ctx context.Context, to []client.Recipient, open map[
 	if err := a.step(cmd); err != nil {
 		return err
 	}
-	if a.ctx.Err() != nil {
+	switch {
+	case why != nil:
+		return why
+	case a.ctx.Err() != nil:
 		return context.Cause(a.ctx)
 	}
 	return ended(ctx)
 }
 
-func (a *Account) sendError(err error) error {
+func (a *Account) sendError(err error, handle string) error {
 	var r *client.RefusalError
 	if !errors.As(err, &r) {
 		return engineError(err)
@@ -430,12 +406,12 @@ func (a *Account) sendError(err error) error {
 	case resealv1.Reason_REASON_LIMIT:
 		return &LimitError{r.Limit}
 	case resealv1.Reason_REASON_UNKNOWN_ACCOUNT:
-		return as(&UnknownAccountError{}, err)
+		return as(&UnknownAccountError{handle}, err)
 	case resealv1.Reason_REASON_UNKNOWN_BLOB:
 		return as(ErrGone, err)
 	case resealv1.Reason_REASON_CLOCK:
 		offset, _ := a.Skew()
-		return &ClockError{-offset}
+		return &ClockError{a.in.o.Now().Sub(time.Now().Add(offset)).Round(time.Second)}
 	}
 	return err
 }

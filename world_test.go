@@ -17,6 +17,7 @@ import (
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/memory"
 )
@@ -29,16 +30,21 @@ type world struct {
 	setup  opaque.Setup
 	blobs  string
 	offset atomic.Int64 // of everybody's clock
+	adjust func(*server.Config)
 
-	mu   sync.Mutex
-	stop func()
+	mu     sync.Mutex
+	server *server.Server
+	stop   func()
 }
 
 const secret = "correct horse battery staple"
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, nil) }
+
+// newWorldWith changes the server's configuration.
+func newWorldWith(t testing.TB, adjust func(*server.Config)) *world {
 	t.Helper()
-	w := &world{t: t, blobs: t.TempDir()}
+	w := &world{t: t, blobs: t.TempDir(), adjust: adjust}
 	var err error
 	if w.store, err = memory.New(server.Schema(), memory.Options{Clock: w.now}); err != nil {
 		t.Fatal(err)
@@ -59,7 +65,16 @@ func newWorld(t testing.TB) *world {
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
 
 func (w *world) serve(l net.Listener) {
-	s, err := server.New(server.Config{Store: w.store, BlobFolder: w.blobs, BlobFloor: -1, Setup: w.setup, Now: w.now, Version: "test"})
+	// As many logins as a test likes; everything else as by default.
+	rates := limits.Default()
+	rates.Rates[limits.LoginHandle] = limits.Rate{PerSecond: 500, Burst: 1000}
+	c := server.Config{
+		Store: w.store, BlobFolder: w.blobs, BlobFloor: -1, Setup: w.setup, Now: w.now, Version: "test", Limits: &rates,
+	}
+	if w.adjust != nil {
+		w.adjust(&c)
+	}
+	s, err := server.New(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -67,6 +82,7 @@ func (w *world) serve(l net.Listener) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ctx, l) }()
 	w.mu.Lock()
+	w.server = s
 	w.stop = func() { cancel(); <-done }
 	w.mu.Unlock()
 }
