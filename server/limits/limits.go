@@ -31,7 +31,8 @@ const (
 	RecoveryHandle = "recovery_handle"
 	Challenge      = "challenge" // possession challenges, by address
 	Epoch          = "epoch"     // certificates published, by account
-	Inbox          = "inbox"     // messages that arrive, by recipient
+	Inbox          = "inbox"     // messages that arrive, by sender and recipient
+	InboxAll       = "inbox_all" // messages that arrive, by recipient
 	Retry          = "retry"     // retry requests, by account
 	Upload         = "upload"    // MiB of blobs begun, by account
 )
@@ -71,7 +72,8 @@ func Default() Config {
 			RecoveryHandle: {1.0 / 60, 10},
 			Challenge:      {1, 60},
 			Epoch:          {1.0 / 600, 20},
-			Inbox:          {2, 10_000},
+			Inbox:          {2, 2000},
+			InboxAll:       {100, 100_000},
 			Retry:          {4, 400},
 			Upload:         {4, 256 << 10},
 		},

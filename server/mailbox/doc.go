@@ -77,7 +77,8 @@ type Sessions interface {
 // Counter counts by a label; the server's metrics implement it.
 type Counter interface{ Count(name, label string) }
 
-// Limiter refuses what comes too often. The kind is "inbox", by recipient.
+// Limiter refuses what comes too often. The kinds are "inbox", by
+// sender and recipient, and "inbox_all", by recipient.
 type Limiter interface {
 	Allow(kind, key string) error
 }

@@ -116,9 +116,6 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 		case err != nil && !known.stored:
 			return nil, refusal.Clock(s.Now())
 		}
-		if err := s.Limiter.Allow("inbox", string(m.h.Recipient[:])); err != nil {
-			return nil, err
-		}
 		if err := s.store(ctx, c, req, m, known); err != nil {
 			return nil, err
 		}
@@ -157,6 +154,9 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	if err != nil {
 		return err
 	}
+	if err := s.room(m.h, blocked); err != nil {
+		return err
+	}
 	if !m.h.Blob.IsZero() {
 		if len(req.BlobCapability) != 32 {
 			return refusal.Malformed("blob capability")
@@ -186,6 +186,17 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 		holders = devices(sender, c.Device)
 	}
 	return s.storeMessage(ctx, c.Account, records.CopyKey(m.h.ID), cp, m, holders)
+}
+
+// room takes from the sender's bucket at this recipient, so that nobody uses up
+// what others need, and then from the recipient's, which bounds many senders
+// together. What a blocked sender sends does not arrive and costs the recipient
+// nothing; its own bucket answers as for any other sender.
+func (s *Service) room(h message.Header, blocked bool) error {
+	if err := s.Limiter.Allow("inbox", string(h.Sender[:])+string(h.Recipient[:])); err != nil || blocked {
+		return err
+	}
+	return s.Limiter.Allow("inbox_all", string(h.Recipient[:]))
 }
 
 // devices are an account's devices but one.

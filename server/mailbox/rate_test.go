@@ -1,0 +1,42 @@
+package mailbox_test
+
+import (
+	"testing"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
+)
+
+// limited is a world in which some kinds are limited, and no others.
+func limited(t testing.TB, rates map[string]limits.Rate) *tw.World {
+	return tw.New(t, func(c *server.Config) { c.Limits = &limits.Config{Rates: rates} })
+}
+
+// A sender uses up its own bucket at a recipient, not what others need there;
+// a blocked one sees the same, and takes nothing of what all senders share.
+func TestInboxRates(t *testing.T) {
+	w := limited(t, map[string]limits.Rate{limits.Inbox: {PerSecond: 0.001, Burst: 3}, limits.InboxAll: {PerSecond: 0.001, Burst: 4}})
+	alice, bob, mallory, carol := w.Account("alice"), w.Account("bob"), w.Account("mallory"), w.Account("carol")
+	flood := func(d *tw.Device) {
+		t.Helper()
+		for range 3 {
+			send(t, d, d.Compose(bob.Account, nil).Request())
+		}
+		_, err := d.C.Mailbox.Send(ctx, d.Compose(bob.Account, nil).Request())
+		tw.Refused(t, err, resealv1.Reason_REASON_RATE)
+	}
+	tw.Must[*resealv1.SetBlockedResponse](t)(bob.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: mallory.Account.ID[:], Blocked: true}))
+	flood(mallory)
+	flood(alice) // takes three of the four
+	req := carol.Compose(bob.Account, nil).Request()
+	send(t, carol, req)
+	send(t, carol, req) // a repeat costs nothing
+	_, err := carol.C.Mailbox.Send(ctx, carol.Compose(bob.Account, nil).Request())
+	tw.Refused(t, err, resealv1.Reason_REASON_RATE)
+	send(t, carol, carol.Compose(alice.Account, nil).Request())
+	if n := len(bob.Today().Messages); n != 4 {
+		t.Errorf("%d messages arrived, want 4", n)
+	}
+}
