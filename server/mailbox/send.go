@@ -116,10 +116,25 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 		case err != nil && !known.stored:
 			return nil, refusal.Clock(s.Now())
 		}
-		if err := s.store(ctx, c, req, m, known); err != nil {
+		switch err := s.store(ctx, c, req, m, known); {
+		case refusal.Reason(err) == resealv1.Reason_REASON_UNKNOWN_BLOB:
+			// Another try of this call may have stored the message and its end
+			// dropped the blob meanwhile. Told that the blob is unknown, the
+			// sender would send it a second time, under another id.
+			again, kerr := s.known(ctx, m)
+			switch {
+			case kerr != nil:
+				return nil, kerr
+			case again.end != nil:
+				return &resealv1.SendResponse{End: again.end}, s.sweep(ctx, m.h.Sender, m.h.Recipient, m.h.ID)
+			case !again.copied:
+				return nil, err
+			}
+		case err != nil:
 			return nil, err
+		default:
+			s.count("messages_stored", m.h.Policy.String())
 		}
-		s.count("messages_stored", m.h.Policy.String())
 	}
 	// From here on the message is durable. Look again.
 	stale, end, err := s.look(ctx, m.h, m.wraps)
