@@ -29,12 +29,13 @@ const (
 	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
 	// this bounds how often an account's devices are told, not the guessing.
 	RecoveryHandle = "recovery_handle"
-	Challenge      = "challenge" // possession challenges, by address
-	Epoch          = "epoch"     // certificates published, by account
-	Inbox          = "inbox"     // messages that arrive, by sender and recipient
-	InboxAll       = "inbox_all" // messages that arrive, by recipient
-	Retry          = "retry"     // retry requests, by account
-	Upload         = "upload"    // MiB of blobs begun, by account
+	Challenge      = "challenge"   // possession challenges, by address
+	Epoch          = "epoch"       // certificates published, by account
+	Inbox          = "inbox"       // messages that arrive, by sender and recipient
+	InboxAll       = "inbox_all"   // messages that arrive, by recipient
+	Retry          = "retry"       // retry requests, by account
+	RetryClose     = "retry_close" // retry requests withdrawn, by account
+	Upload         = "upload"      // MiB of blobs begun, by account
 )
 
 // Rate is a token bucket: Burst tokens at first and at most, PerSecond of them
@@ -75,6 +76,7 @@ func Default() Config {
 			Inbox:          {2, 2000},
 			InboxAll:       {100, 100_000},
 			Retry:          {4, 400},
+			RetryClose:     {4, 400},
 			Upload:         {4, 256 << 10},
 		},
 		Loopback: map[string]Rate{

@@ -41,7 +41,8 @@ type Queue interface {
 // Counter counts by a label.
 type Counter interface{ Count(name, label string) }
 
-// Limiter refuses what comes too often. The kind is "retry", by account.
+// Limiter refuses what comes too often. The kinds are "retry" and
+// "retry_close", by account.
 type Limiter interface {
 	Allow(kind, key string) error
 }
@@ -220,6 +221,10 @@ func (s *Service) CloseRetry(ctx context.Context, req *resealv1.CloseRetryReques
 	for _, id := range req.RequestIds {
 		if len(id) != 32 {
 			return nil, refusal.Malformed("request id")
+		}
+		// Each is looked for on every day that it may lie.
+		if err := s.Limiter.Allow("retry_close", string(c.Account[:])); err != nil {
+			return nil, err
 		}
 		if err := s.close(ctx, c, [32]byte(id), now); err != nil {
 			return nil, s.fail(ctx, err)
