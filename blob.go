@@ -187,9 +187,24 @@ func (a *Account) download(ctx context.Context, f *os.File, path string, o clien
 		return nil, diskError(err)
 	}
 	v := &verifier{digest: seal.Digest(o.Header.Digest), length: o.Header.Length}
-	_, err := a.blobs.Download(ctx, transfer.Download{
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	remote, fails := *a.blobs, 0
+	remote.Waiting = func(err error, pause time.Duration) {
+		a.blobs.Waiting(err, pause)
+		if !a.Connected() {
+			return // it goes on when the server is back
+		}
+		// The server is there and breaks off each time: part of the blob is
+		// missing.
+		if fails++; fails >= maxFails {
+			cancel(as(ErrGone, err))
+		}
+	}
+	_, err := remote.Download(ctx, transfer.Download{
 		Blob: o.Header.Blob, Capability: capability(o.CEK), Length: o.Header.Length, Verifier: v, Dst: f, Offset: from,
 		Progress: func(done, total uint64) {
+			fails = 0
 			if report != nil {
 				report("download", done, total)
 			}
@@ -211,6 +226,9 @@ func (a *Account) download(ctx context.Context, f *os.File, path string, o clien
 	}
 	return v.segs, diskError(f.Sync())
 }
+
+// maxFails is how often in a row a server may break a download off.
+const maxFails = 4
 
 // verifier takes the segment list only if it has the digest. The ciphertext is
 // verified as a whole before anything of it is used.

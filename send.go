@@ -94,6 +94,9 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if err := a.Online(ctx); err != nil && !(o.Queue && errors.Is(err, ErrOffline)) {
 		return nil, err
 	}
+	if err := a.checkClock(); err != nil && !o.Queue {
+		return nil, err
+	}
 	sent, err := a.resolve(ctx, o)
 	if err != nil {
 		return nil, err
@@ -124,6 +127,25 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 		return nil, err
 	}
 	return a.await(ctx, sub, cmd.To, sent, o.Queue, content.File)
+}
+
+// clockLimit is how far from its own the server lets a time be.
+const clockLimit = time.Hour
+
+// ahead is how far the device's clock is ahead of the server's, as far as that
+// is known.
+func (a *Account) ahead() time.Duration {
+	offset, _ := a.Skew() // of the system's clock, whatever Options.Now says
+	return a.in.o.Now().Sub(time.Now().Add(offset)).Round(time.Second)
+}
+
+// checkClock refuses at once what the server would refuse later, or what would
+// wait for the device's own keys to become valid.
+func (a *Account) checkClock() error {
+	if _, known := a.Skew(); known && a.ahead().Abs() > clockLimit {
+		return &ClockError{a.ahead()}
+	}
+	return nil
 }
 
 // resolve finds the accounts behind the handles, each once.
@@ -410,8 +432,7 @@ func (a *Account) sendError(err error, handle string) error {
 	case resealv1.Reason_REASON_UNKNOWN_BLOB:
 		return as(ErrGone, err)
 	case resealv1.Reason_REASON_CLOCK:
-		offset, _ := a.Skew()
-		return &ClockError{a.in.o.Now().Sub(time.Now().Add(offset)).Round(time.Second)}
+		return &ClockError{a.ahead()}
 	}
 	return err
 }

@@ -65,10 +65,10 @@ func one(t testing.TB, dir, prefix string) string {
 }
 
 // resting is a folder with ben logged in and not running, and a kept message
-// that his device has the key of.
-func resting(t testing.TB, w *world) (dir string, id reseal.MessageID, device [16]byte) {
+// that his device has the key of. Who sends it may be another than ana.
+func resting(t testing.TB, w *world, from ...string) (dir string, id reseal.MessageID, device [16]byte) {
 	t.Helper()
-	_, ana := w.signUp("ana")
+	_, ana := w.signUp(append(from, "ana")[0])
 	dir = t.TempDir()
 	in := w.install(dir)
 	ben, _, err := in.SignUp(ctx(t), "ben", []byte(secret+"ben"))

@@ -1,0 +1,24 @@
+package reseal
+
+import (
+	"context"
+
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/client"
+)
+
+// DropFiles removes the device's ciphertext files.
+func DropFiles(a *Account) error { return a.dropFiles(func(string) bool { return true }) }
+
+// Opening gives a message's keys.
+func Opening(a *Account, id MessageID) (client.Opening, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine.Opening(a.in.now(), id)
+}
+
+// EndSession ends a session of the account.
+func EndSession(ctx context.Context, a *Account, id [16]byte) error {
+	_, err := a.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{Id: id[:]})
+	return err
+}
