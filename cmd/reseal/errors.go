@@ -82,6 +82,7 @@ var kinds = []kind{
 	{"timeout", any_(errTimeout, context.DeadlineExceeded, os.ErrDeadlineExceeded), "the server did not answer in time", "try again"},
 	{"server", any_(reseal.ErrServer), "", "the server is broken or lies: nothing was taken from it; tell its operator, and compare safety numbers"},
 	{"session_ended", any_(reseal.ErrSessionEnded), "the session has ended", `log in again: "reseal login HANDLE"`},
+	{"session_record", any_(reseal.ErrSessionRecord), "the session record does not open the account", `"reseal logout", then "reseal login HANDLE": the password opens what is here`},
 	{"not_logged_in", any_(reseal.ErrNotLoggedIn), "nobody is logged in here by that name", `"reseal login HANDLE" or "reseal signup HANDLE"; "reseal status" shows who is`},
 	{"logged_in", any_(reseal.ErrLoggedIn), "logged in here already", `"reseal status" shows it; "reseal logout" ends it`},
 	{"removed", any_(reseal.ErrRemoved), "this device was removed from the account", `"reseal login HANDLE" in another --home makes a new device`},
