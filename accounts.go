@@ -254,7 +254,7 @@ func (a *Account) Devices(ctx context.Context) ([]Device, error) {
 type Contact struct {
 	Handle  string
 	Account identity.AccountID
-	// State is "known", "stranger", "blocked" or "alarm".
+	// State is "known", "stranger", "blocked", "alarm" or "closed".
 	State    string
 	Alarm    string
 	Verified bool
@@ -296,6 +296,8 @@ func contactOf(c client.Contact) Contact {
 		k.State = "blocked"
 	case c.Alarm != "":
 		k.State = "alarm"
+	case c.Closed:
+		k.State = "closed"
 	case !c.Accepted:
 		k.State = "stranger"
 	}

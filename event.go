@@ -53,6 +53,8 @@ const (
 	// is "recovery_tried" (with a code that is not the account's), "recovered"
 	// or "password_changed". What, Since, Due, Device.
 	KindAccount EventKind = "account"
+	// KindClosed: a contact's account was closed, as the server says. Handle.
+	KindClosed EventKind = "closed"
 	// KindTrouble: something failed here, a full disk say. Text.
 	KindTrouble EventKind = "trouble"
 )
@@ -158,6 +160,9 @@ func (a *Account) shown(n client.Notice) {
 		if n.Due != 0 {
 			e.Due = n.Due.Time()
 		}
+	case client.AccountClosed:
+		e.Kind = KindClosed
+		peer(n.Account)
 	case client.CaughtUp:
 		e.Kind = KindCaughtUp
 	default:

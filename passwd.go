@@ -15,9 +15,9 @@ import (
 )
 
 // ErrUncertain: the connection was lost before the server's answer came, and it
-// is not known whether the change happened. Log in to see: exactly one of the
-// two passwords works.
-var ErrUncertain = errors.New("reseal: it is not known whether the change happened; one of the two passwords works")
+// is not known whether the change happened. Log in to see: after a change of the
+// password exactly one of the two works.
+var ErrUncertain = errors.New("reseal: it is not known whether the change happened; log in to see")
 
 // ChangePassword gives the account another password. Other logins of the
 // account end and need the new password; their devices, messages and contacts

@@ -182,6 +182,7 @@ func (a *Account) lookup(ctx context.Context, name string, queue bool) (identity
 	}
 	resp, err := a.remote.directory.Lookup(ctx, &resealv1.LookupRequest{Handle: name})
 	if refusal.Reason(err) == resealv1.Reason_REASON_UNKNOWN_ACCOUNT {
+		a.noteClosed(name)
 		return identity.AccountID{}, &UnknownAccountError{name}
 	}
 	if err != nil {

@@ -79,6 +79,10 @@ func (s *step) learnOne(k *resealv1.AccountKeys, of told) error {
 	if err != nil {
 		return err
 	}
+	if c.Closed { // it was wrong
+		c.Closed = false
+		s.saveContact(c)
+	}
 	if of == complete {
 		s.tx.delete(prefixResolve + id.String())
 	}

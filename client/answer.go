@@ -1,7 +1,9 @@
 package client
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -84,6 +86,9 @@ func (s *step) refused(ev Answered) error {
 				s.end(ev.Refusal.Detail.End)
 			}
 			s.sendRefused(h.ID, ev.Refusal)
+			if ev.Refusal.Reason == resealv1.Reason_REASON_UNKNOWN_ACCOUNT {
+				s.accountClosed(h.Recipient[:])
+			}
 		}
 	case *resealv1.AddWrapsRequest:
 		s.tx.delete(ev.Call.Key)
@@ -123,6 +128,10 @@ func (s *step) refused(ev Answered) error {
 func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAccountsResponse) {
 	s.learn(resp.GetAccounts(), complete)
 	for _, k := range req.Accounts {
+		there := func(a *resealv1.AccountKeys) bool { return bytes.Equal(a.AccountId, k.AccountId) }
+		if !slices.ContainsFunc(resp.GetAccounts(), there) {
+			s.accountClosed(k.AccountId)
+		}
 		if len(k.AccountId) == len(identity.AccountID{}) {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 		}
@@ -211,6 +220,8 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 		}
 	case *resealv1.EventsResponse_Notice:
 		s.accountNotice(e.Notice)
+	case *resealv1.EventsResponse_AccountClosed:
+		s.accountClosed(e.AccountClosed)
 	}
 	if !s.e.behind {
 		s.ask(false)

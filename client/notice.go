@@ -16,7 +16,24 @@ type AccountNotice struct {
 	Device identity.DeviceID
 }
 
+// AccountClosed: a contact's account was closed, as the server says. Nothing of
+// the contact is forgotten: the server may be wrong.
+type AccountClosed struct{ Account identity.AccountID }
+
 func (AccountNotice) notice() {}
+func (AccountClosed) notice() {}
+
+func (s *step) accountClosed(b []byte) {
+	if len(b) != len(identity.AccountID{}) {
+		return
+	}
+	id := identity.AccountID(b)
+	if c := s.contact(id); c != nil && !c.Closed {
+		c.Closed = true
+		s.saveContact(c)
+		s.show(AccountClosed{id})
+	}
+}
 
 func (s *step) accountNotice(n *resealv1.AccountNotice) {
 	told := AccountNotice{What: n.GetWhat(), At: identity.Time(n.GetAtMs()), Due: identity.Time(n.GetDueMs())}

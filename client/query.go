@@ -257,7 +257,9 @@ type Contact struct {
 	// WasVerified: another key than the present one was compared.
 	WasVerified bool
 	Renamed     bool
-	Alarm       string
+	// Closed: the server says that the account was closed.
+	Closed bool
+	Alarm  string
 	// NewKey is the key that raised the alarm, zero without one.
 	NewKey identity.AccountPublic
 }
@@ -291,7 +293,7 @@ func (e *Engine) ContactByHandle(handle string) (Contact, bool) {
 func contactOf(c *state.Contact) Contact {
 	k := Contact{
 		Account: identity.AccountID(c.Account), Handle: c.Handle, Blocked: c.Blocked, Accepted: c.Accepted,
-		Renamed: c.Renamed, Alarm: c.Alarm, Verified: len(c.VerifiedKey) > 0 && string(c.VerifiedKey) == string(c.Key),
+		Renamed: c.Renamed, Closed: c.Closed, Alarm: c.Alarm, Verified: len(c.VerifiedKey) > 0 && string(c.VerifiedKey) == string(c.Key),
 	}
 	k.WasVerified = len(c.VerifiedKey) > 0 && !k.Verified
 	copy(k.Key[:], c.Key)

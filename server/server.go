@@ -177,7 +177,7 @@ func (s *Server) assemble(c Config) error {
 		Store: st, Bus: c.Bus, Blobs: blob.References{Service: s.blobs}, Sessions: s.auth, Limiter: s.limits,
 		Counter: s.metrics, Log: c.Log, Now: c.Now, Rand: c.Rand, Stop: s.stop,
 	}
-	s.auth.Queues = s.mailbox
+	s.auth.Queues, s.auth.Blobs = s.mailbox, blob.References{Service: s.blobs}
 	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}
 	s.calls = connect.NewServer(s.observe, s.admit, s.auth.Interceptor(), s.limitAccount)
 	resealv1connect.RegisterAccountServiceHandler(s.calls, s.auth)

@@ -29,6 +29,7 @@ import (
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/store"
 )
@@ -76,6 +77,11 @@ type Queues interface {
 	Push(ctx context.Context, a identity.AccountID, d identity.DeviceID, e records.Entry, expires identity.Time) error
 }
 
+// References drops what keeps a blob for a message.
+type References interface {
+	DropReference(ctx context.Context, b message.BlobID, a identity.AccountID, m message.ID) error
+}
+
 // Counter counts by a label.
 type Counter interface{ Count(name, label string) }
 
@@ -93,6 +99,7 @@ type Service struct {
 	Bus     bus.Bus
 	Topics  Topics
 	Queues  Queues
+	Blobs   References
 	Opaque  *opaque.Server
 	Limiter Limiter
 	Counter Counter

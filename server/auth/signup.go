@@ -42,9 +42,9 @@ func (s *Service) StartSignup(ctx context.Context, req *resealv1.StartSignupRequ
 	if err != nil || string(h) != req.Handle || !isLen(req.AccountId, 16) {
 		return nil, refusal.Malformed("handle")
 	}
-	if taken, err := s.named(ctx, h); err != nil {
+	if taken, err := s.taken(ctx, h); err != nil {
 		return nil, s.fail(ctx, err)
-	} else if !taken.IsZero() {
+	} else if taken {
 		// Not even for the account's own id, which others know: the answer
 		// would evaluate its OPRF past the limits on logins.
 		return nil, refusal.New(resealv1.Reason_REASON_HANDLE_TAKEN)
@@ -54,6 +54,15 @@ func (s *Service) StartSignup(ctx context.Context, req *resealv1.StartSignupRequ
 		return nil, refusal.Malformed("registration request")
 	}
 	return &resealv1.StartSignupResponse{RegistrationResponse: resp}, nil
+}
+
+// taken tells whether a handle names an account, or is held back after one.
+func (s *Service) taken(ctx context.Context, h handle.Handle) (bool, error) {
+	_, err := s.Store.Get(ctx, records.HandlePartition(string(h)), records.HandleID)
+	if errors.Is(err, store.ErrAbsent) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // named is the account that a handle names, zero for none.
@@ -97,7 +106,9 @@ func (s *Service) finishSignup(ctx context.Context, req *resealv1.FinishSignupRe
 	}
 	if taken, err := s.named(ctx, h); err != nil {
 		return nil, err
-	} else if !taken.IsZero() && taken != id {
+	} else if held, err := s.taken(ctx, h); err != nil {
+		return nil, err
+	} else if held && taken != id {
 		return nil, refusal.New(resealv1.Reason_REASON_HANDLE_TAKEN)
 	}
 	token, err := tokenOf(req)

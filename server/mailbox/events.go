@@ -245,7 +245,7 @@ func (s *Service) fill(ctx context.Context, c caller.Caller, e records.Entry, ev
 func (s *Service) accountEvent(ctx context.Context, a identity.AccountID) (*resealv1.EventsResponse, error) {
 	r, err := roster.Read(ctx, s.Store, a)
 	if errors.Is(err, roster.ErrUnknown) {
-		return nil, nil
+		return &resealv1.EventsResponse{Event: &resealv1.EventsResponse_AccountClosed{AccountClosed: a[:]}}, nil
 	}
 	if err != nil {
 		return nil, err

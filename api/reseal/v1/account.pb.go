@@ -3096,6 +3096,78 @@ func (x *RotateResponse) GetSessionShare() []byte {
 	return nil
 }
 
+type CloseAccountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAccountRequest) Reset() {
+	*x = CloseAccountRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountRequest) ProtoMessage() {}
+
+func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
+func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
+}
+
+type CloseAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAccountResponse) Reset() {
+	*x = CloseAccountResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountResponse) ProtoMessage() {}
+
+func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
+func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
+}
+
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_account_proto_rawDesc = "" +
@@ -3301,7 +3373,9 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
 	"credential\x12#\n" +
-	"\rsession_share\x18\x03 \x01(\fR\fsessionShare2\xe0\x0e\n" +
+	"\rsession_share\x18\x03 \x01(\fR\fsessionShare\"\x15\n" +
+	"\x13CloseAccountRequest\"\x16\n" +
+	"\x14CloseAccountResponse2\xb1\x0f\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -3324,6 +3398,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x13StartPasswordChange\x12%.reseal.v1.StartPasswordChangeRequest\x1a&.reseal.v1.StartPasswordChangeResponse\x12U\n" +
 	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12=\n" +
 	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12O\n" +
+	"\fCloseAccount\x12\x1e.reseal.v1.CloseAccountRequest\x1a\x1f.reseal.v1.CloseAccountResponse\x12O\n" +
 	"\fListSessions\x12\x1e.reseal.v1.ListSessionsRequest\x1a\x1f.reseal.v1.ListSessionsResponse\x12I\n" +
 	"\n" +
 	"EndSession\x12\x1c.reseal.v1.EndSessionRequest\x1a\x1d.reseal.v1.EndSessionResponse\x12O\n" +
@@ -3345,7 +3420,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
 	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
@@ -3402,6 +3477,8 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*NewRecovery)(nil),                 // 52: reseal.v1.NewRecovery
 	(*RotateRequest)(nil),               // 53: reseal.v1.RotateRequest
 	(*RotateResponse)(nil),              // 54: reseal.v1.RotateResponse
+	(*CloseAccountRequest)(nil),         // 55: reseal.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),        // 56: reseal.v1.CloseAccountResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
@@ -3447,38 +3524,40 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	46, // 40: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
 	48, // 41: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
 	53, // 42: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
-	30, // 43: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 44: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 45: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 46: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 47: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 48: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 49: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 50: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 51: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 52: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 53: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 54: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	51, // 55: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	17, // 56: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 57: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 58: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 59: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 60: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 61: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 62: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	45, // 63: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	47, // 64: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	49, // 65: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	54, // 66: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	32, // 67: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 68: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 69: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 70: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 71: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 72: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	49, // [49:73] is the sub-list for method output_type
-	25, // [25:49] is the sub-list for method input_type
+	55, // 43: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
+	30, // 44: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	33, // 45: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	35, // 46: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	37, // 47: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	39, // 48: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	41, // 49: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 50: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 51: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 52: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 53: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 54: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 55: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	51, // 56: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	17, // 57: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 58: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 59: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 60: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 61: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 62: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 63: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	45, // 64: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	47, // 65: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	49, // 66: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	54, // 67: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	56, // 68: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
+	32, // 69: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	34, // 70: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	36, // 71: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	38, // 72: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	40, // 73: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	42, // 74: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	50, // [50:75] is the sub-list for method output_type
+	25, // [25:50] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -3495,7 +3574,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   55,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

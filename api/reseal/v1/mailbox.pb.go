@@ -1476,6 +1476,7 @@ type EventsResponse struct {
 	//	*EventsResponse_Resync
 	//	*EventsResponse_Sessions
 	//	*EventsResponse_Notice
+	//	*EventsResponse_AccountClosed
 	Event         isEventsResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1633,6 +1634,15 @@ func (x *EventsResponse) GetNotice() *AccountNotice {
 	return nil
 }
 
+func (x *EventsResponse) GetAccountClosed() []byte {
+	if x != nil {
+		if x, ok := x.Event.(*EventsResponse_AccountClosed); ok {
+			return x.AccountClosed
+		}
+	}
+	return nil
+}
+
 type isEventsResponse_Event interface {
 	isEventsResponse_Event()
 }
@@ -1693,6 +1703,11 @@ type EventsResponse_Notice struct {
 	Notice *AccountNotice `protobuf:"bytes,13,opt,name=notice,proto3,oneof"`
 }
 
+type EventsResponse_AccountClosed struct {
+	// Id of a watched account that is there no more.
+	AccountClosed []byte `protobuf:"bytes,14,opt,name=account_closed,json=accountClosed,proto3,oneof"`
+}
+
 func (*EventsResponse_Message) isEventsResponse_Event() {}
 
 func (*EventsResponse_Wraps) isEventsResponse_Event() {}
@@ -1716,6 +1731,8 @@ func (*EventsResponse_Resync) isEventsResponse_Event() {}
 func (*EventsResponse_Sessions) isEventsResponse_Event() {}
 
 func (*EventsResponse_Notice) isEventsResponse_Event() {}
+
+func (*EventsResponse_AccountClosed) isEventsResponse_Event() {}
 
 var File_reseal_v1_mailbox_proto protoreflect.FileDescriptor
 
@@ -1814,7 +1831,7 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"\x13WHAT_RECOVERY_TRIED\x10\x01\x12\x12\n" +
 	"\x0eWHAT_RECOVERED\x10\x02\x12\x19\n" +
 	"\x15WHAT_PASSWORD_CHANGED\x10\x03\x12\x10\n" +
-	"\fWHAT_ROTATED\x10\x04\"\x8d\x04\n" +
+	"\fWHAT_ROTATED\x10\x04\"\xb6\x04\n" +
 	"\x0eEventsResponse\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12.\n" +
 	"\amessage\x18\x02 \x01(\v2\x12.reseal.v1.PendingH\x00R\amessage\x12+\n" +
@@ -1829,7 +1846,8 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	" \x01(\x04H\x00R\vbookVersion\x12\x18\n" +
 	"\x06resync\x18\v \x01(\bH\x00R\x06resync\x12\x1c\n" +
 	"\bsessions\x18\f \x01(\bH\x00R\bsessions\x122\n" +
-	"\x06notice\x18\r \x01(\v2\x18.reseal.v1.AccountNoticeH\x00R\x06noticeB\a\n" +
+	"\x06notice\x18\r \x01(\v2\x18.reseal.v1.AccountNoticeH\x00R\x06notice\x12'\n" +
+	"\x0eaccount_closed\x18\x0e \x01(\fH\x00R\raccountClosedB\a\n" +
 	"\x05event2\xb5\x05\n" +
 	"\x0eMailboxService\x127\n" +
 	"\x04Send\x12\x16.reseal.v1.SendRequest\x1a\x17.reseal.v1.SendResponse\x12C\n" +
@@ -1948,6 +1966,7 @@ func file_reseal_v1_mailbox_proto_init() {
 		(*EventsResponse_Resync)(nil),
 		(*EventsResponse_Sessions)(nil),
 		(*EventsResponse_Notice)(nil),
+		(*EventsResponse_AccountClosed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

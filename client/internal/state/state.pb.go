@@ -308,7 +308,9 @@ type Contact struct {
 	// A different account used this handle before.
 	Renamed bool `protobuf:"varint,15,opt,name=renamed,proto3" json:"renamed,omitempty"`
 	// Set where the server does not know of a change of blocked yet.
-	BlockUnsent   bool `protobuf:"varint,16,opt,name=block_unsent,json=blockUnsent,proto3" json:"block_unsent,omitempty"`
+	BlockUnsent bool `protobuf:"varint,16,opt,name=block_unsent,json=blockUnsent,proto3" json:"block_unsent,omitempty"`
+	// The server says that the account was closed.
+	Closed        bool `protobuf:"varint,17,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -451,6 +453,13 @@ func (x *Contact) GetRenamed() bool {
 func (x *Contact) GetBlockUnsent() bool {
 	if x != nil {
 		return x.BlockUnsent
+	}
+	return false
+}
+
+func (x *Contact) GetClosed() bool {
+	if x != nil {
+		return x.Closed
 	}
 	return false
 }
@@ -1570,7 +1579,7 @@ const file_state_proto_rawDesc = "" +
 	"\tauth_seed\x18\x03 \x01(\fR\bauthSeed\x12 \n" +
 	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x12\x1c\n" +
 	"\tpublished\x18\x05 \x01(\bR\tpublished\x12#\n" +
-	"\rsuperseded_at\x18\x06 \x01(\x04R\fsupersededAt\"\xcd\x03\n" +
+	"\rsuperseded_at\x18\x06 \x01(\x04R\fsupersededAt\"\xe5\x03\n" +
 	"\aContact\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x10\n" +
@@ -1589,7 +1598,8 @@ const file_state_proto_rawDesc = "" +
 	"\n" +
 	"alarm_list\x18\x0e \x01(\fR\talarmList\x12\x18\n" +
 	"\arenamed\x18\x0f \x01(\bR\arenamed\x12!\n" +
-	"\fblock_unsent\x18\x10 \x01(\bR\vblockUnsent\"\xd7\x02\n" +
+	"\fblock_unsent\x18\x10 \x01(\bR\vblockUnsent\x12\x16\n" +
+	"\x06closed\x18\x11 \x01(\bR\x06closed\"\xd7\x02\n" +
 	"\aContent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03cek\x18\x02 \x01(\fR\x03cek\x12\x16\n" +

@@ -68,6 +68,9 @@ const (
 	AccountServiceChangePasswordProcedure = "/reseal.v1.AccountService/ChangePassword"
 	// AccountServiceRotateProcedure is the procedure name of the AccountService's Rotate RPC.
 	AccountServiceRotateProcedure = "/reseal.v1.AccountService/Rotate"
+	// AccountServiceCloseAccountProcedure is the procedure name of the AccountService's CloseAccount
+	// RPC.
+	AccountServiceCloseAccountProcedure = "/reseal.v1.AccountService/CloseAccount"
 	// AccountServiceListSessionsProcedure is the procedure name of the AccountService's ListSessions
 	// RPC.
 	AccountServiceListSessionsProcedure = "/reseal.v1.AccountService/ListSessions"
@@ -211,6 +214,13 @@ var (
 			Procedure:  AccountServiceRotateProcedure,
 		}
 	})
+	accountServiceCloseAccountSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("CloseAccount"),
+			Procedure:  AccountServiceCloseAccountProcedure,
+		}
+	})
 	accountServiceListSessionsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -295,6 +305,9 @@ type AccountServiceClient interface {
 	// Rotate hands the account over to its next key: list, password, capsule,
 	// recovery, shares and book in one batch. It needs a fresh session.
 	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
+	// CloseAccount deletes everything that the server has of the account, and
+	// holds its handle back for 30 days. It needs a fresh session.
+	CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -352,6 +365,9 @@ type AccountServiceHandler interface {
 	// Rotate hands the account over to its next key: list, password, capsule,
 	// recovery, shares and book in one batch. It needs a fresh session.
 	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
+	// CloseAccount deletes everything that the server has of the account, and
+	// holds its handle back for 30 days. It needs a fresh session.
+	CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error)
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession ends one session, the caller's own without an id.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
@@ -386,6 +402,7 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceStartPasswordChangeSpec(), Handler: adapter.startPasswordChange},
 		connect.Method{Spec: accountServiceChangePasswordSpec(), Handler: adapter.changePassword},
 		connect.Method{Spec: accountServiceRotateSpec(), Handler: adapter.rotate},
+		connect.Method{Spec: accountServiceCloseAccountSpec(), Handler: adapter.closeAccount},
 		connect.Method{Spec: accountServiceListSessionsSpec(), Handler: adapter.listSessions},
 		connect.Method{Spec: accountServiceEndSessionSpec(), Handler: adapter.endSession},
 		connect.Method{Spec: accountServicePublishEpochSpec(), Handler: adapter.publishEpoch},
@@ -468,6 +485,10 @@ func (UnimplementedAccountServiceHandler) ChangePassword(context.Context, *v1.Ch
 
 func (UnimplementedAccountServiceHandler) Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.Rotate is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.CloseAccount is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error) {
@@ -637,6 +658,14 @@ func (c *accountServiceClient) ChangePassword(ctx context.Context, req *v1.Chang
 func (c *accountServiceClient) Rotate(ctx context.Context, req *v1.RotateRequest) (*v1.RotateResponse, error) {
 	var res v1.RotateResponse
 	if err := c.client.CallUnary(ctx, accountServiceRotateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) CloseAccount(ctx context.Context, req *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error) {
+	var res v1.CloseAccountResponse
+	if err := c.client.CallUnary(ctx, accountServiceCloseAccountSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -902,6 +931,18 @@ func (h accountServiceHandler) rotate(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.Rotate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) closeAccount(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CloseAccountRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CloseAccount(ctx, &req)
 	if err != nil {
 		return err
 	}
