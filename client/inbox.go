@@ -321,13 +321,27 @@ func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
 	return from, through
 }
 
-// Watched are the accounts whose changes this device wants to hear of.
+// maxWatched is how many accounts the server lets a stream watch.
+const maxWatched = 4096
+
+// Watched are the accounts whose changes this device wants to hear of: those
+// that the user accepted first. Whoever writes becomes a contact, so that
+// strangers could otherwise make the list longer than the server takes, and the
+// stream would be refused for good.
 func (e *Engine) Watched() []identity.AccountID {
-	var ids []identity.AccountID
-	for name := range e.state.Range(prefixContact) {
-		if id, err := identity.ParseAccountID(strings.TrimPrefix(name, prefixContact)); err == nil {
-			ids = append(ids, id)
+	var accepted, others []identity.AccountID
+	s := e.read()
+	for _, name := range s.tx.names(prefixContact) {
+		c := load[state.Contact](&s.tx, name)
+		id, err := identity.ParseAccountID(strings.TrimPrefix(name, prefixContact))
+		switch {
+		case c == nil || err != nil:
+		case c.Accepted:
+			accepted = append(accepted, id)
+		default:
+			others = append(others, id)
 		}
 	}
-	return ids
+	all := append(accepted, others...)
+	return all[:min(len(all), maxWatched)]
 }
