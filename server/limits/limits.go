@@ -20,12 +20,16 @@ import (
 
 // The kinds of limit.
 const (
-	Call        = "call"         // every call, by address
-	Account     = "account"      // every call with a session, by account
-	Signup      = "signup"       // steps of a sign-up, by address
-	Login       = "login"        // logins begun, by address
-	LoginHandle = "login_handle" // logins begun, by handle
-	Recovery    = "recovery"     // recoveries begun, by address
+	Call    = "call"    // every call, by address
+	Account = "account" // every call with a session, by account
+	Signup  = "signup"  // steps of a sign-up, by address
+	Login   = "login"   // logins begun, by address
+	// LoginHandle counts logins begun, by handle and network (see [HandleAt]),
+	// so that a stranger does not keep the owner of a handle out.
+	LoginHandle = "login_handle"
+	// LoginHandleAll counts logins begun, by handle, from all networks together.
+	LoginHandleAll = "login_handle_all"
+	Recovery       = "recovery" // recoveries begun, by address
 	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
 	// this bounds how often an account's devices are told, not the guessing.
 	RecoveryHandle = "recovery_handle"
@@ -69,6 +73,7 @@ func Default() Config {
 			Signup:         {1.0 / 30, 20},
 			Login:          {0.5, 60},
 			LoginHandle:    {1.0 / 6, 20},
+			LoginHandleAll: {1, 200},
 			Recovery:       {1.0 / 30, 20},
 			RecoveryHandle: {1.0 / 60, 10},
 			Challenge:      {1, 60},
@@ -173,6 +178,9 @@ func (t *table) take(key string, r Rate, now time.Time, n int) (time.Duration, b
 func byAddress(kind string) bool {
 	return kind == Call || kind == Signup || kind == Login || kind == Recovery || kind == Challenge
 }
+
+// HandleAt is the key of [LoginHandle]: a handle, as seen from one network.
+func HandleAt(handle, address string) string { return handle + "@" + network(Login, address) }
 
 // network is what counts as one address: of IPv6 the /64, of which a household
 // has 2^64 addresses.
