@@ -12,7 +12,6 @@ import (
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/internal/roster"
 	"github.com/reseal/reseal/opaque"
-	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store"
 )
 
@@ -26,7 +25,7 @@ func (s *Service) StartLogin(ctx context.Context, req *resealv1.StartLoginReques
 	if err != nil || string(h) != req.Handle {
 		return nil, refusal.Malformed("handle")
 	}
-	if err := s.Limiter.Allow("login_handle", limits.HandleAt(string(h), peer(ctx))); err != nil {
+	if err := s.Limiter.Allow("login_handle", string(h)+"@"+peer(ctx)); err != nil {
 		return nil, err
 	}
 	if err := s.Limiter.Allow("login_handle_all", string(h)); err != nil {

@@ -10,6 +10,7 @@ package limits
 import (
 	"container/list"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ const (
 	Account = "account" // every call with a session, by account
 	Signup  = "signup"  // steps of a sign-up, by address
 	Login   = "login"   // logins begun, by address
-	// LoginHandle counts logins begun, by handle and network (see [HandleAt]),
+	// LoginHandle counts logins begun, by handle and network ("handle@address"),
 	// so that a stranger does not keep the owner of a handle out.
 	LoginHandle = "login_handle"
 	// LoginHandleAll counts logins begun, by handle, from all networks together.
@@ -179,12 +180,12 @@ func byAddress(kind string) bool {
 	return kind == Call || kind == Signup || kind == Login || kind == Recovery || kind == Challenge
 }
 
-// HandleAt is the key of [LoginHandle]: a handle, as seen from one network.
-func HandleAt(handle, address string) string { return handle + "@" + network(Login, address) }
-
 // network is what counts as one address: of IPv6 the /64, of which a household
 // has 2^64 addresses.
 func network(kind, key string) string {
+	if handle, address, ok := strings.Cut(key, "@"); ok && kind == LoginHandle {
+		return handle + "@" + network(Login, address)
+	}
 	if !byAddress(kind) {
 		return key
 	}

@@ -107,7 +107,7 @@ func TestDefaultKinds(t *testing.T) {
 }
 
 // Whoever uses up the logins of a handle in one network leaves the others theirs.
-func TestHandleAt(t *testing.T) {
+func TestHandleAtOneNetwork(t *testing.T) {
 	c := &clock{time.Unix(1e9, 0)}
 	l := New(Config{Rates: map[string]Rate{LoginHandle: {0.001, 1}}}, c.now)
 	for _, s := range []struct {
@@ -117,7 +117,7 @@ func TestHandleAt(t *testing.T) {
 		{"ana", "192.0.2.1", true}, {"ana", "::ffff:192.0.2.1", false}, {"ana", "192.0.2.2", true}, {"ben", "192.0.2.1", true},
 		{"ana", "2001:db8::1", true}, {"ana", "2001:db8::ffff:1", false}, {"ana", "2001:db8:0:1::1", true},
 	} {
-		if got := l.Allow(LoginHandle, HandleAt(s.handle, s.address)) == nil; got != s.free {
+		if got := l.Allow(LoginHandle, s.handle+"@"+s.address) == nil; got != s.free {
 			t.Errorf("%s from %s: %v", s.handle, s.address, got)
 		}
 	}
