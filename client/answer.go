@@ -274,6 +274,7 @@ func (s *step) outstanding() error {
 	for _, name := range s.tx.names(prefixNewer) {
 		s.rereadNewer(name)
 	}
+	s.reclaim()
 	s.outstandingBook()
 	s.freshEpoch()
 	s.askedBefore()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/message"
 )
 
 // ErrState is returned when a stored record cannot be read: the client
@@ -46,6 +47,9 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
+	// claiming are the messages that somebody waits for the grant of. A process
+	// that starts anew has nobody who waits: its old intents claim nothing.
+	claiming map[message.ID]bool
 	// lists are signed lists that were verified, by their bytes: the same few
 	// are looked at for every message.
 	lists map[string]*identity.SignedList
@@ -68,7 +72,7 @@ type ids struct {
 // ids, nonces and fresh keys; crypto/hpke and AES-GCM take their randomness
 // from the operating system.
 func Open(st State, rand io.Reader) (*Engine, error) {
-	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}}
+	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, claiming: map[message.ID]bool{}}
 	b, ok := st.Get(nameSelf)
 	if !ok {
 		return nil, fmt.Errorf("%w: no self", ErrState)

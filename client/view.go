@@ -67,8 +67,25 @@ func (s *step) view(ev View) error {
 	}
 	in.State = inViewing
 	s.saveIn(ev.ID, in)
-	s.do(Call{"claim/" + ev.ID.String(), &resealv1.ClaimRequest{MessageId: ev.ID[:]}})
+	s.e.claiming[ev.ID] = true
+	s.claim(ev.ID)
 	return nil
+}
+
+func (s *step) claim(id message.ID) {
+	s.do(Call{"claim/" + id.String(), &resealv1.ClaimRequest{MessageId: id[:]}})
+}
+
+// reclaim makes the claims again whose answer went with the connection:
+// somebody waits for them.
+func (s *step) reclaim() {
+	for id := range s.e.claiming {
+		if in := s.in(id); in == nil || in.State != inViewing {
+			delete(s.e.claiming, id)
+			continue
+		}
+		s.claim(id)
+	}
 }
 
 // claimed: the one view is this device's, for two minutes.
@@ -77,6 +94,7 @@ func (s *step) claimed(id message.ID, resp *resealv1.ClaimResponse) {
 		s.deliver(postName(id, message.Viewed), p)
 		return
 	}
+	delete(s.e.claiming, id)
 	in := s.in(id)
 	if in == nil || in.State != inViewing {
 		return
@@ -88,6 +106,7 @@ func (s *step) claimed(id message.ID, resp *resealv1.ClaimResponse) {
 
 // unclaimed: the server refused the claim.
 func (s *step) unclaimed(id message.ID, why *Refusal) {
+	delete(s.e.claiming, id)
 	in := s.in(id)
 	if in == nil || in.State != inViewing {
 		return
