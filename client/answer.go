@@ -103,6 +103,10 @@ func (s *step) refused(ev Answered) error {
 		for _, k := range req.Accounts {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 		}
+	case *resealv1.GetCertificatesRequest:
+		s.certificatesOver(req)
+	case *resealv1.GetBookRequest:
+		s.e.bookGetting = false // the next connection asks again
 	case *resealv1.PublishEpochRequest:
 		s.epochRefused(req, ev.Refusal)
 	case *resealv1.ChallengeEpochRequest:
@@ -161,6 +165,12 @@ func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1
 		}
 		s.tx.put(certName(c.Certificate.Account, c.Certificate.Device, c.Certificate.Epoch), c.Bytes())
 	}
+	s.certificatesOver(req)
+}
+
+// certificatesOver ends a question for certificates, answered or refused: what
+// is not there now counts as not there until the next connection.
+func (s *step) certificatesOver(req *resealv1.GetCertificatesRequest) {
 	for _, n := range req.Certificates {
 		if len(n.AccountId) == len(identity.AccountID{}) && len(n.DeviceId) == len(identity.DeviceID{}) {
 			a, d := identity.AccountID(n.AccountId), identity.DeviceID(n.DeviceId)
