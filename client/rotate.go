@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -71,9 +72,13 @@ func (e *Engine) RowDue() (capsule.RowKey, bool) {
 	return capsule.RowKeyOf([capsule.KeySize]byte(e.self.NextRowKey)), true
 }
 
+// errNoBookKey: the section has no key of the book.
+var errNoBookKey = errors.New("client: no key of the book")
+
 // loadBook opens a version of the book with the key that the device has, or
 // with that of a rotation that it has not seen the list of yet.
 func (s *step) loadBook(version uint64, parts [][]byte) (b *book.Book, hash book.Hash, err error) {
+	err = errNoBookKey
 	for _, k := range [][]byte{s.me().BookKey, s.me().NextBookKey} {
 		if len(k) != capsule.KeySize {
 			continue
