@@ -108,6 +108,10 @@ func (s *step) arrived(p *resealv1.Pending) {
 			s.count.BadHeaders++
 			return
 		}
+		if old, err := message.ParseHeader(in.Header); err == nil {
+			s.tx.delete(expireName(old.Expires, "in/"+h.ID.String()))
+		}
+		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
 		in.Header, in.Inline, in.Segments = bytes.Clone(p.Header), p.Inline, p.Segments
 	} else if in.Inline == nil && h.Blob.IsZero() && uint64(len(p.Inline)) == h.Length {
 		in.Inline, in.Segments = p.Inline, p.Segments
