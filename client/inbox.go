@@ -311,7 +311,8 @@ func (s *step) synced(ev Synced) error {
 }
 
 // SyncDays are the days that a sync has to read, first and last: from the last
-// complete sync minus 2 to tomorrow; a new device reads all 32.
+// complete sync minus 2, or from that of the oldest message that waits, to
+// tomorrow; a new device reads all 32.
 func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
 	if e.server != 0 {
 		now = e.server // the records lie where its clock has put them
@@ -319,8 +320,17 @@ func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
 	through = now.Day() + 1
 	from = through - 32
 	// A day in the future was noted by a clock that was wrong.
-	if synced := e.self.SyncedDay; synced > from+2 && synced <= through {
-		from = synced - 2
+	first := from
+	if synced := e.self.SyncedDay; synced > from+3 && synced <= through {
+		from = synced - 3 // which is one day ahead itself
+	}
+	// A wrap for a message that waits may have come without an entry in the
+	// queue. Ids begin with the day: the first name is the oldest.
+	for name := range e.state.Range(prefixWait) {
+		if id, err := message.ParseID(name[len(prefixWait):]); err == nil {
+			from = max(first, min(from, id.Day()))
+			break
+		}
 	}
 	return from, through
 }
