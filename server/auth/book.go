@@ -41,16 +41,29 @@ func (s *Service) head(ctx context.Context, id identity.AccountID) (h records.Bo
 	return h, rec, err
 }
 
+// bookReads is how often a reader begins anew because the book was replaced
+// under it. Each time some writer has got through, so this ends.
+const bookReads = 64
+
+// errBookPart: the head that stands names a part that is not there.
+var errBookPart = errors.New("auth: a part of the book is missing")
+
 // GetBook returns the account's sealed book.
 func (s *Service) GetBook(ctx context.Context, _ *resealv1.GetBookRequest) (*resealv1.GetBookResponse, error) {
 	c, err := caller.From(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for range 4 { // the parts may be replaced while they are read
-		b, err := s.getBook(ctx, c.Account)
-		if errors.Is(err, store.ErrAbsent) {
+	var last uint64
+	for range bookReads {
+		b, rev, err := s.getBook(ctx, c.Account)
+		if errors.Is(err, store.ErrAbsent) && rev != last {
+			// Parts go only once a newer head stands: it is read next.
+			last = rev
 			continue
+		}
+		if errors.Is(err, store.ErrAbsent) {
+			err = errBookPart
 		}
 		if err != nil {
 			return nil, s.fail(ctx, err)
@@ -60,20 +73,21 @@ func (s *Service) GetBook(ctx context.Context, _ *resealv1.GetBookRequest) (*res
 	return nil, refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
 }
 
-func (s *Service) getBook(ctx context.Context, id identity.AccountID) (*resealv1.Book, error) {
-	h, rec, err := s.head(ctx, id)
-	if err != nil || !rec.Present() {
-		return &resealv1.Book{}, err
+// getBook reads the head that stands and its parts; rev is the head's revision.
+func (s *Service) getBook(ctx context.Context, id identity.AccountID) (b *resealv1.Book, rev uint64, err error) {
+	h, head, err := s.head(ctx, id)
+	if err != nil || !head.Present() {
+		return &resealv1.Book{}, 0, err
 	}
-	b := &resealv1.Book{Version: h.Version}
+	b = &resealv1.Book{Version: h.Version}
 	for n := range int(h.Parts) {
 		rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.PartKey(h.Writer, n))
 		if err != nil {
-			return nil, err
+			return nil, head.Rev, err
 		}
 		b.Parts = append(b.Parts, rec.Value)
 	}
-	return b, nil
+	return b, head.Rev, nil
 }
 
 // PutBook stores a new version of the book: its parts first, then the head that
