@@ -43,9 +43,15 @@ func checkSeal(fs vfs.FS, folder string) error {
 	return syncFolder(fs, folder)
 }
 
-// writeSeal makes the seal. A crash before its rename is durable leaves none.
+// writeSeal makes the seal. A crash before its rename is durable leaves none, and
+// one after it finds what was hashed: all of it is synced first, since the rename
+// may last where an older write or removal does not.
 func writeSeal(fs vfs.FS, folder string) error {
-	seal, err := sealOf(fs, fs.PathJoin(folder, finalName))
+	db := fs.PathJoin(folder, finalName)
+	if err := syncAll(fs, db); err != nil {
+		return err
+	}
+	seal, err := sealOf(fs, db)
 	if err != nil {
 		return err
 	}
@@ -65,6 +71,27 @@ func writeSeal(fs vfs.FS, folder string) error {
 		return err
 	}
 	return syncFolder(fs, folder)
+}
+
+// syncAll syncs every file of a folder that sealOf reads, and the folder.
+func syncAll(fs vfs.FS, db string) error {
+	names, err := fs.List(db)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == "LOCK" || strings.HasSuffix(name, ".sst") {
+			continue // table files are synced before the manifest names them
+		}
+		f, err := fs.OpenReadWrite(fs.PathJoin(db, name), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return syncFolder(fs, db)
 }
 
 // sealOf hashes names and sizes of all files and the bytes of those that have no
