@@ -390,11 +390,7 @@ func (a *Account) sessionEnded() {
 	}
 	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now()})
 	a.cancel(ErrSessionEnded)
-	a.in.remove(a)
-	go func() { // not in the group that stop waits for
-		a.stop()
-		_ = a.in.vault.RemoveSession(a.id)
-	}()
+	a.in.end(a)
 }
 
 // capability is a content's capability as package transfer has it.

@@ -186,7 +186,7 @@ func (in *Installation) capsules(c *credentials, l *identity.SignedList) (*resea
 // made. Errors: ErrLogin, ErrLoggedIn, ErrOffline, ErrNotReseal, ErrServer,
 // *RateError, and those of the folder.
 func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*Account, Login, error) {
-	if in.hasSession(name) {
+	if in.hasSession(ctx, name) {
 		return nil, Login{}, ErrLoggedIn
 	}
 	c, err := in.authenticate(ctx, in.o.Server, name, pass)
@@ -202,12 +202,14 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	return a, how, err
 }
 
-// hasSession tells whether an account of this name is logged in here.
-func (in *Installation) hasSession(name string) bool {
+// hasSession tells whether an account of this name is logged in here. It waits
+// for one whose session has just ended to be gone.
+func (in *Installation) hasSession(ctx context.Context, name string) bool {
 	h, err := handle.Parse(name)
 	if err != nil {
 		return false
 	}
+	in.awaitEndings(ctx, func(a *Account) bool { return a.Handle() == string(h) })
 	sessions, _ := in.vault.Sessions()
 	return slices.ContainsFunc(sessions, func(s *vault.Session) bool { return s.Handle == string(h) })
 }

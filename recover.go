@@ -48,7 +48,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	if err != nil {
 		return nil, none, Login{}, err
 	}
-	if in.hasSession(name) {
+	if in.hasSession(ctx, name) {
 		return nil, none, Login{}, ErrLoggedIn
 	}
 	r, err := in.startRecovery(ctx, in.o.Server, h, code)

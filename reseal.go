@@ -88,6 +88,7 @@ type Installation struct {
 
 	mu       sync.Mutex
 	accounts map[identity.AccountID]*Account
+	ending   map[*Account]chan struct{} // closed once the session record is gone
 	closed   bool
 }
 
@@ -113,7 +114,7 @@ func Open(dir string, o Options) (*Installation, error) {
 	if err != nil {
 		return nil, vaultError(err)
 	}
-	in := &Installation{o: o, vault: v, files: filepath.Join(v.Dir(), "files"), accounts: map[identity.AccountID]*Account{}}
+	in := &Installation{o: o, vault: v, files: filepath.Join(v.Dir(), "files"), accounts: map[identity.AccountID]*Account{}, ending: map[*Account]chan struct{}{}}
 	if err := os.MkdirAll(in.files, 0o700); err != nil {
 		_ = v.Close()
 		return nil, err
@@ -135,6 +136,7 @@ func (in *Installation) Close() error {
 	for _, a := range accounts {
 		a.stop()
 	}
+	in.awaitEndings(context.Background(), func(*Account) bool { return true })
 	in.o.HTTP.CloseIdleConnections()
 	return in.vault.Close()
 }
@@ -254,6 +256,43 @@ func (in *Installation) remove(a *Account) {
 	defer in.mu.Unlock()
 	if in.accounts[a.ID()] == a {
 		delete(in.accounts, a.ID())
+	}
+}
+
+// end takes an account whose session is over out of those that are open, and
+// wipes it in the background: the caller may be part of what stop waits for.
+func (in *Installation) end(a *Account) {
+	done := make(chan struct{})
+	in.mu.Lock()
+	in.ending[a] = done
+	in.mu.Unlock()
+	in.remove(a)
+	go func() {
+		a.stop()
+		_ = in.vault.RemoveSession(a.id)
+		in.mu.Lock()
+		delete(in.ending, a)
+		in.mu.Unlock()
+		close(done)
+	}()
+}
+
+// awaitEndings waits until the accounts that are being wiped, as far as the
+// caller means them, are gone.
+func (in *Installation) awaitEndings(ctx context.Context, mean func(*Account) bool) {
+	in.mu.Lock()
+	var all []chan struct{}
+	for a, done := range in.ending {
+		if mean(a) {
+			all = append(all, done)
+		}
+	}
+	in.mu.Unlock()
+	for _, done := range all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
 	}
 }
 
