@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/reseal/reseal"
@@ -159,12 +160,12 @@ func TestChangePasswordKilled(t *testing.T) {
 			leave(t, laptop)
 			call, kill := context.WithCancel(ctx(t))
 			defer kill()
-			tries := 0
+			var tries atomic.Int32
 			g.set(func(b *store.Batch, commit func() error) error {
 				if !writes(b, "pw") {
 					return commit()
 				}
-				tries++
+				tries.Add(1)
 				if done {
 					_ = commit()
 				}
@@ -173,8 +174,8 @@ func TestChangePasswordKilled(t *testing.T) {
 			})
 			err := ana.ChangePassword(call, []byte(secret+"ana"), []byte(other))
 			g.set(nil)
-			if err == nil || tries == 0 || !errors.Is(err, reseal.ErrUncertain) {
-				t.Fatalf("after %d tries: %v", tries, err)
+			if err == nil || tries.Load() == 0 || !errors.Is(err, reseal.ErrUncertain) {
+				t.Fatalf("after %d tries: %v", tries.Load(), err)
 			}
 			dir := phone.Dir()
 			_ = phone.Close()
@@ -199,11 +200,10 @@ func TestChangePasswordKilled(t *testing.T) {
 func TestChangePasswordRepeated(t *testing.T) {
 	w, g := gated(t)
 	_, ana := w.signUp("ana")
-	var lost int
+	var lost atomic.Int32
 	g.set(func(b *store.Batch, commit func() error) error {
 		err := commit()
-		if writes(b, "pw") && lost < 3 {
-			lost++
+		if writes(b, "pw") && lost.Add(1) <= 3 {
 			return errors.Join(store.ErrUnknown, err)
 		}
 		return err
@@ -260,30 +260,22 @@ func TestChangePasswordAgainstLogin(t *testing.T) {
 			laptopIn := w.phone()
 			laptop, _ := w.logIn(laptopIn, "ana")
 			leave(t, laptop)
-			var n int
-			var once sync.Once
-			var mu sync.Mutex
-			reached := false
+			var n atomic.Int32
+			var reached atomic.Bool
 			g.set(func(b *store.Batch, commit func() error) error {
-				mu.Lock()
-				now := n == step
-				n++
-				mu.Unlock()
-				if now {
-					once.Do(func() {
-						reached = true
-						g.set(nil)
-						if err := ana.ChangePassword(ctx(t), []byte(secret+"ana"), []byte(other)); err != nil {
-							t.Errorf("change: %v", err)
-						}
-					})
+				if int(n.Add(1)) == step+1 {
+					reached.Store(true)
+					g.set(nil)
+					if err := ana.ChangePassword(ctx(t), []byte(secret+"ana"), []byte(other)); err != nil {
+						t.Errorf("change: %v", err)
+					}
 				}
 				return commit()
 			})
 			a, how, err := laptopIn.LogIn(ctx(t), "ana", []byte(secret+"ana"))
 			g.set(nil)
-			if !reached {
-				t.Fatalf("the login made %d commits", n)
+			if !reached.Load() {
+				t.Fatalf("the login made %d commits", n.Load())
 			}
 			if err == nil {
 				// It was over before the change, or its session has ended by now.
