@@ -326,7 +326,7 @@ func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
 	}
 	// A wrap for a message that waits may have come without an entry in the
 	// queue. Ids begin with the day: the first name is the oldest.
-	for name := range e.state.Range(prefixWait) {
+	for _, name := range e.state.Names(prefixWait) {
 		if id, err := message.ParseID(name[len(prefixWait):]); err == nil {
 			from = max(first, min(from, id.Day()))
 			break

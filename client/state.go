@@ -16,11 +16,15 @@ import (
 )
 
 // State is the section of the client database that an engine reads. Names are
-// ASCII, values at most a few tens of KiB. What Get and Range return must not
-// change afterwards; Range goes in bytewise order of names.
+// ASCII, values at most a few tens of KiB, but for the book. What its methods
+// return must not change afterwards; Range and Names go in bytewise order.
 type State interface {
 	Get(name string) (value []byte, ok bool)
 	Range(prefix string) iter.Seq2[string, []byte]
+	// Names are the names that Range goes through, without their values.
+	Names(prefix string) []string
+	// Size is about how many bytes all records take, names included.
+	Size() int
 }
 
 // Write is one record of a batch; a nil Value deletes it.
@@ -113,7 +117,7 @@ func (t *tx) delete(name string) {
 // included. It is a copy: the caller may write while it goes through them.
 func (t *tx) names(prefix string) []string {
 	var names []string
-	for name := range t.under.Range(prefix) {
+	for _, name := range t.under.Names(prefix) {
 		if v, ok := t.over[name]; !ok || *v != nil {
 			names = append(names, name)
 		}

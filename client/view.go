@@ -306,7 +306,7 @@ func (s *step) eraseMark(id message.ID) {
 // NextTick is when something is due by the clock, 0 if nothing is.
 func (e *Engine) NextTick(now identity.Time) identity.Time {
 	next := now.Add(time.Hour)
-	for name := range e.state.Range(prefixExpire) {
+	for _, name := range e.state.Names(prefixExpire) {
 		if at, _, ok := expiryOf(name); ok && at > now {
 			next = min(next, at)
 			break

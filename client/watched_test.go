@@ -16,6 +16,20 @@ type watchRecords map[string][]byte
 
 func (r watchRecords) Get(name string) ([]byte, bool) { b, ok := r[name]; return b, ok }
 
+func (r watchRecords) Names(prefix string) (names []string) {
+	for name := range r.Range(prefix) {
+		names = append(names, name)
+	}
+	return names
+}
+
+func (r watchRecords) Size() (n int) {
+	for name, value := range r {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
 func (r watchRecords) Range(prefix string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		names := make([]string, 0, len(r))

@@ -88,14 +88,20 @@ func (r *records) sizeAfter(batches ...Batch) int {
 	return n
 }
 
+// named copies out the names that begin with prefix.
+func (r *records) named(prefix string) []string {
+	from, _ := slices.BinarySearch(r.names, prefix)
+	n := 0
+	for n < len(r.names)-from && strings.HasPrefix(r.names[from+n], prefix) {
+		n++
+	}
+	return slices.Clone(r.names[from : from+n])
+}
+
 // prefixed copies out the records whose names begin with prefix.
 func (r *records) prefixed(prefix string) iter.Seq2[string, []byte] {
 	var found Batch
-	from, _ := slices.BinarySearch(r.names, prefix)
-	for _, name := range r.names[from:] {
-		if !strings.HasPrefix(name, prefix) {
-			break
-		}
+	for _, name := range r.named(prefix) {
 		found = append(found, Write{name, slices.Clone(r.values[name])})
 	}
 	return func(yield func(string, []byte) bool) {

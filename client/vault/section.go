@@ -70,6 +70,21 @@ func (s *Section) Range(prefix string) iter.Seq2[string, []byte] {
 	return s.records.prefixed(prefix)
 }
 
+// Names are the names that begin with prefix, in bytewise order, without a copy
+// of any value.
+func (s *Section) Names(prefix string) []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.records.named(prefix)
+}
+
+// Size is what the records take of MaxSection, bytes.
+func (s *Section) Size() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.records.size
+}
+
 // Reseal seals every record anew under the given server share and a fresh
 // local share, and removes the journal. Before it returns, the section opens
 // with the old server share or with the new one, whichever side of the rename

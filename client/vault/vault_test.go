@@ -38,6 +38,14 @@ func TestGetRange(t *testing.T) {
 	if fmt.Sprint(got) != "[in/1=one in/2=two]" {
 		t.Fatal(got)
 	}
+	names, size := a.section.Names("in/"), a.section.Size()
+	if fmt.Sprint(names) != "[in/1 in/2 in/3]" || len(a.section.Names("none/")) != 0 {
+		t.Fatal(names)
+	}
+	must(t, a.commit("in/3"))
+	if n := a.section.Size(); n >= size || len(names) != 3 || names[2] != "in/3" {
+		t.Fatalf("%d bytes before, %d without a record; %v", size, n, names)
+	}
 	must(t, a.commit("in/1", "in/empty=", "in/1=again", "in/1"))
 	if _, ok := a.section.Get("in/1"); ok {
 		t.Fatal("the last write of a name wins")

@@ -13,6 +13,7 @@ import (
 type State struct {
 	values map[string][]byte
 	names  []string // sorted
+	size   int
 }
 
 func newState() *State { return &State{values: map[string][]byte{}} }
@@ -43,25 +44,31 @@ func (s *State) Commit(b client.Batch) {
 		switch {
 		case w.Value == nil && found:
 			names = slices.Delete(names, i, i+1)
+			s.size -= len(w.Name) + len(s.values[w.Name])
 			delete(s.values, w.Name)
 		case w.Value == nil:
 		default:
 			if !found {
 				names = slices.Insert(names, i, w.Name)
+				s.size += len(w.Name)
 			}
+			s.size += len(w.Value) - len(s.values[w.Name])
 			s.values[w.Name] = bytes.Clone(w.Value)
 		}
 	}
 	s.names = names
 }
 
-// Names are the names under a prefix.
+// Names implements [client.State].
 func (s *State) Names(prefix string) (names []string) {
 	for name := range s.Range(prefix) {
 		names = append(names, name)
 	}
 	return names
 }
+
+// Size implements [client.State].
+func (s *State) Size() int { return s.size }
 
 // Clone is a copy of everything: a cloned folder, or what a test compares with.
 func (s *State) Clone() *State {
