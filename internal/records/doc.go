@@ -22,11 +22,14 @@
 //	                     c/message/device/what          once     receipt
 //	                     l/message                      decided  [Claim]
 //	                     r/request                      once     signed retry request
-//	                     q/device/ms+random             once     [Entry]: hint of what is new for a device
+//	                     q/device/time+mark             once     [Entry]: hint of what is new for a device
 //
-// The day of a T partition is the message's (the first four bytes of its id),
-// and for queue entries and retry requests the day of their making. All T
-// records expire. Values are TLS presentation language (RFC 8446, section 3)
+// The day of a T partition is the message's (the first four bytes of its id);
+// that of retry requests, and of queue entries that tell of requests and
+// notices, is the day of their making. A queue entry that tells of a message, a
+// wrap, a receipt or an end is written in one batch with it, under a key that
+// follows from it ([Entry.Mark]): it is put once, and not again after a device
+// took it out. All T records expire. Values are TLS presentation language (RFC 8446, section 3)
 // behind one version byte; a parser refuses every other version, every other
 // length and trailing bytes with [ErrDamaged], which names a fault of the store
 // and not of a caller.

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/reseal/reseal/identity"
@@ -145,10 +146,48 @@ func RequestKey(id [32]byte) store.Key { return Requests + store.Key(id[:]) }
 // QueueOf is the prefix of a device's queue entries of one day.
 func QueueOf(d identity.DeviceID) store.Key { return Queue + store.Key(d[:]) + "/" }
 
-// QueueKey is one queue entry. Entries are in the order of their making as far
-// as clocks go; nobody relies on it.
-func QueueKey(d identity.DeviceID, at identity.Time, random [8]byte) store.Key {
-	return QueueOf(d) + be8(uint64(at)) + store.Key(random[:])
+// QueueMark tells a device's queue entries of one time apart.
+type QueueMark [10]byte
+
+// QueueKey is one queue entry: the time of what it tells of, of which the lower
+// 48 bits are taken, and which entry it is. Entries are in the order of those
+// times as far as clocks go; nobody relies on it.
+func QueueKey(d identity.DeviceID, at identity.Time, mark QueueMark) store.Key {
+	return queueAt(d, at) + store.Key(mark[:])
+}
+
+// QueueLike is the prefix of the entries that tell of the very same at the same
+// time, and of hardly any others: a reader compares their values.
+func QueueLike(d identity.DeviceID, at identity.Time, e Entry) store.Key {
+	mark := e.Mark(nil)
+	return queueAt(d, at) + store.Key(mark[:likeSize])
+}
+
+// likeSize is how much of a mark follows from the entry alone in the key of one
+// that may come again; the rest is random.
+const likeSize = 6
+
+// Anew is a mark for an entry that may come again after it was taken out: its
+// key is a fresh one, under [QueueLike].
+func (e Entry) Anew(random [4]byte) QueueMark {
+	mark := e.Mark(nil)
+	copy(mark[likeSize:], random[:])
+	return mark
+}
+
+// Mark follows from what the entry tells of, and from which: what else the entry
+// belongs to, so that two wraps for one message have two entries.
+func (e Entry) Mark(which []byte) QueueMark {
+	h := sha256.New()
+	h.Write([]byte("reseal/1 queue entry\x00"))
+	h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(which))))
+	h.Write(which)
+	h.Write(e.Encode())
+	return QueueMark(h.Sum(nil)[:len(QueueMark{})])
+}
+
+func queueAt(d identity.DeviceID, at identity.Time) store.Key {
+	return QueueOf(d) + be8(uint64(at))[2:]
 }
 
 // MessageOfKey reads the message id out of a key of a T partition: m, s, w, e,

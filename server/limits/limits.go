@@ -38,7 +38,9 @@ const (
 	Epoch          = "epoch"       // certificates published, by account
 	Inbox          = "inbox"       // messages that arrive, by sender and recipient
 	InboxAll       = "inbox_all"   // messages that arrive, by recipient
+	Repeat         = "repeat"      // calls made again for a message, by account and the other account
 	Retry          = "retry"       // retry requests, by account
+	RetryNew       = "retry_new"   // retry requests made for the first time, by account and addressed account
 	RetryClose     = "retry_close" // retry requests withdrawn, by account
 	Upload         = "upload"      // MiB of blobs begun, by account
 )
@@ -81,7 +83,9 @@ func Default() Config {
 			Epoch:          {1.0 / 600, 20},
 			Inbox:          {2, 2000},
 			InboxAll:       {100, 100_000},
+			Repeat:         {20, 2000},
 			Retry:          {4, 400},
+			RetryNew:       {0.2, 200},
 			RetryClose:     {4, 400},
 			Upload:         {4, 256 << 10},
 		},

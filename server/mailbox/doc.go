@@ -9,6 +9,12 @@
 // a hint of what is new: whoever reads the days of the partition (ReadDay)
 // finds everything.
 //
+// A queue entry is written in one batch with what it tells of, under a key that
+// follows from it, so a repeated call finds it written and only wakes the
+// devices: repeats fill no queue, and a call that was cut off after its commit is
+// made good by its repeat. Wake-ups may be lost: an open stream also looks into
+// its queue about once a minute.
+//
 // # Commit, then look again
 //
 // Send stores the message durably, and only then reads the device lists and
@@ -51,9 +57,11 @@ const (
 	ClaimLife = 2 * time.Minute
 	// MaxSkew is how far a creation time may be from the server's clock.
 	MaxSkew = time.Hour
-	// QueueDays is how many days of its queue a device is told of.
-	QueueDays = 32
-	// recheck is how often an open event stream asks whether its session lives.
+	// QueueDays is how many days of its queue a device is told of: entries lie
+	// on their message's day, and an end may be told for a month after it.
+	QueueDays = 62
+	// recheck is how often an open event stream asks whether its session lives
+	// and looks into its queue, give or take a half.
 	recheck = time.Minute
 	// backlog is how many hints may wait for one stream before it is told to
 	// read its days again.
@@ -78,7 +86,8 @@ type Sessions interface {
 type Counter interface{ Count(name, label string) }
 
 // Limiter refuses what comes too often. The kinds are "inbox", by
-// sender and recipient, and "inbox_all", by recipient.
+// sender and recipient, "inbox_all", by recipient, and "repeat", by caller and
+// the other account of what was done before.
 type Limiter interface {
 	Allow(kind, key string) error
 }
@@ -96,6 +105,9 @@ type Service struct {
 	Now      func() time.Time
 	// Rand gives queue keys and writer's tokens.
 	Rand io.Reader
+	// Recheck is how often an open stream asks whether its session lives and
+	// looks into its queue without being woken; 0 is a minute.
+	Recheck time.Duration
 	// Stop, once closed, ends every event stream (the server drains).
 	Stop <-chan struct{}
 

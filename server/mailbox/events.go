@@ -24,7 +24,7 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	if err != nil {
 		return err
 	}
-	st := &stream{caller: c, news: make(chan news, backlog), end: make(chan struct{}), watch: map[identity.AccountID]func(){}}
+	st := &stream{caller: c, news: make(chan news, backlog), end: make(chan struct{}), watch: map[identity.AccountID]func(){}, sent: map[string]struct{}{}}
 	if err := s.rewatch(st, req.Watch); err != nil {
 		return err
 	}
@@ -45,7 +45,8 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	if err := out.SendHeaders(); err != nil {
 		return err
 	}
-	if err := s.backlog(ctx, c, out); err != nil {
+	today := s.now().Day()
+	if err := s.sweepQueue(ctx, st, days(today-QueueDays, today+1), out); err != nil {
 		return s.fail(ctx, err)
 	}
 	if ev, err := s.bookEvent(ctx, c.Account); err != nil {
@@ -65,7 +66,7 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 
 // follow sends what comes, until the client, the session or the server ends.
 func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.MailboxServiceEventsServerStream) error {
-	tick := time.NewTicker(recheck)
+	tick := time.NewTimer(s.pause())
 	defer tick.Stop()
 	for {
 		var n news
@@ -78,10 +79,16 @@ func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.Ma
 			return refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
 		case <-tick.C:
 			n = news{check: true}
+			tick.Reset(s.pause())
 		case n = <-st.news:
 		}
 		if n.session || n.check {
 			if err := s.Sessions.Live(ctx, st.caller); err != nil {
+				return s.fail(ctx, err)
+			}
+		}
+		if n.check {
+			if err := s.sweepQueue(ctx, st, s.someDays(st), out); err != nil {
 				return s.fail(ctx, err)
 			}
 		}
@@ -101,8 +108,13 @@ func (s *Service) sendNews(ctx context.Context, st *stream, n news, out resealv1
 	var err error
 	switch {
 	case n.entry != nil:
+		if _, ok := st.sent[string(n.entry)]; ok {
+			return nil // a repeat woke the stream; the device has it
+		}
 		day, key, _ := parseEntryName(n.entry, st.caller.Device)
-		ev, err = s.deliver(ctx, st.caller, day, key)
+		if ev, err = s.deliver(ctx, st.caller, day, key); ev != nil {
+			st.mark(n.entry)
+		}
 	case n.account != nil:
 		ev, err = s.accountEvent(ctx, *n.account)
 	case n.book:
@@ -117,38 +129,6 @@ func (s *Service) sendNews(ctx context.Context, st *stream, n news, out resealv1
 		return nil
 	}
 	return out.Send(ev)
-}
-
-// backlog sends what waits in the device's queue, oldest day first.
-func (s *Service) backlog(ctx context.Context, c caller.Caller, out resealv1connect.MailboxServiceEventsServerStream) error {
-	today := s.now().Day()
-	told := map[string]bool{} // an asker's repeats leave the same entry many times
-	for day := today - QueueDays; day <= today+1; day++ {
-		prefix := records.QueueOf(c.Device)
-		for rec, err := range store.Scan(ctx, s.Store, records.DayPartition(c.Account, day), prefix, store.PrefixEnd(prefix), false) {
-			if err != nil {
-				return err
-			}
-			if told[string(rec.Value)] {
-				if err := s.commit(ctx, records.DayPartition(c.Account, day), new(store.Batch).DeleteOnce(rec.Key)); err != nil {
-					return err
-				}
-				continue
-			}
-			told[string(rec.Value)] = true
-			ev, err := s.deliver(ctx, c, day, rec.Key)
-			if err != nil {
-				return err
-			}
-			if ev == nil {
-				continue
-			}
-			if err := out.Send(ev); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // deliver reads what a queue entry tells of. An entry whose matter is gone is

@@ -106,7 +106,16 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 	if known.end != nil {
 		return &resealv1.SendResponse{End: known.end}, s.sweep(ctx, m.h.Sender, m.h.Recipient, m.h.ID)
 	}
-	if !known.copied {
+	if known.stored || known.copied {
+		if err := s.repeated(c, m.h.Recipient); err != nil {
+			return nil, err
+		}
+	}
+	if known.copied {
+		if err := s.wakeAgain(ctx, c, m); err != nil {
+			return nil, err
+		}
+	} else {
 		// What the recipient has already is not new: refused now, it would be
 		// sent a second time under another id.
 		err := m.h.CheckNew(s.now())
@@ -191,7 +200,9 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	switch {
 	case blocked:
 		cp = m.kept
-	case !known.stored:
+	case known.stored:
+		s.wake(m.h.Recipient, m.h.ID.Day(), devices(recipient, but), m.row())
+	default:
 		if err := s.storeMessage(ctx, m.h.Recipient, records.MessageKey(m.h.ID), m.record, m, devices(recipient, but)); err != nil {
 			return err
 		}
@@ -268,129 +279,40 @@ func (s *Service) blocked(ctx context.Context, by, whom identity.AccountID) (boo
 	return records.ParseBlock(b)
 }
 
-// storeMessage writes a message row and the queue entries for it, in one batch
-// where the queue lies in the same day, then tells the bus.
+// row is the message's entry in the queues of either account.
+func (m *sending) row() row {
+	return row{entry: records.Entry{Kind: records.EntryMessage, Message: m.h.ID}, at: m.h.Created}
+}
+
+// storeMessage writes a message row and the queue entries for it in one batch,
+// then wakes the devices.
 func (s *Service) storeMessage(ctx context.Context, a identity.AccountID, key store.Key, v records.Message, m *sending, to []identity.DeviceID) error {
-	now := s.now()
-	row := new(store.Batch).PutOnce(key, v.Encode(), m.expires)
-	entries := row
-	if now.Day() != m.h.ID.Day() {
-		entries = new(store.Batch)
-	}
-	names, err := s.enqueue(entries, now, to, records.Entry{Kind: records.EntryMessage, Message: m.h.ID}, m.h.Expires)
-	if err != nil {
+	b := new(store.Batch).PutOnce(key, v.Encode(), m.expires)
+	s.enqueue(b, to, m.row(), m.h.Expires)
+	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), b); err != nil {
 		return err
 	}
-	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), row); err != nil {
-		return err
-	}
-	if entries != row && len(names) > 0 {
-		if err := s.commit(ctx, records.DayPartition(a, now.Day()), entries); err != nil {
-			return err
-		}
-	}
-	s.hint(a, names)
+	s.wake(a, m.h.ID.Day(), to, m.row())
 	return nil
 }
 
-// look reads the lists and certificates of both accounts once more and returns
-// the accounts with a device that has a valid epoch and no good wrap.
-func (s *Service) look(ctx context.Context, h message.Header, wraps []*message.Wrap) (stale []*resealv1.AccountKeys, end []byte, err error) {
-	later, err := s.laterWraps(ctx, h)
-	if err != nil {
-		return nil, nil, err
-	}
-	wraps = append(slices.Clone(wraps), later...)
-	for i, a := range []identity.AccountID{h.Recipient, h.Sender} {
-		if i > 0 && a == h.Recipient {
-			break // to oneself
-		}
+// wakeAgain wakes all devices that may not have been told of a message that is
+// there: the try that stored it may have been cut off before it told anybody.
+func (s *Service) wakeAgain(ctx context.Context, c caller.Caller, m *sending) error {
+	for _, a := range parties(m.h.Sender, m.h.Recipient) {
 		r, err := roster.Read(ctx, s.Store, a)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		lacking, err := s.lacking(ctx, r, h, wraps)
-		if err != nil {
-			return nil, nil, err
-		}
-		if lacking {
-			k, err := r.Keys(ctx, s.Store, namedVersion(a, wraps, r))
-			if err != nil {
-				return nil, nil, err
-			}
-			stale = append(stale, k)
-		}
+		s.wake(a, m.h.ID.Day(), devices(r, c.Device), m.row())
 	}
-	end, err = s.get(ctx, records.MessagePartition(h.Recipient, h.ID), records.EndKey(h.ID))
-	return stale, end, err
+	return nil
 }
 
-// namedVersion is the list version that the wraps were made for.
-func namedVersion(a identity.AccountID, wraps []*message.Wrap, r *roster.Roster) uint64 {
-	v := r.List.List.Version
-	for _, w := range wraps {
-		if w.Context.To.Account == a {
-			v = min(v, w.Context.To.ListVersion)
-		}
-	}
-	return v
-}
-
-// lacking tells whether any current device with a valid epoch has no wrap, or
-// only one to an epoch superseded more than 6 days ago.
-func (s *Service) lacking(ctx context.Context, r *roster.Roster, h message.Header, wraps []*message.Wrap) (bool, error) {
-	now := s.now()
-	for _, d := range r.List.List.Devices {
-		c := r.Newest[d.ID]
-		if c == nil || !c.Certificate.ValidAt(now) || (r.List.List.Account == h.Sender && d.ID == h.SenderDevice) {
-			continue
-		}
-		covered := false
-		for _, w := range wraps {
-			to := w.Context.To
-			if to.Account != r.List.List.Account || to.Device != d.ID || covered {
-				continue
-			}
-			var err error
-			if covered, err = s.fresh(ctx, to, c, now); err != nil {
-				return false, err
-			}
-		}
-		if !covered {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// fresh tells whether a wrap's epoch is the newest, or was superseded not
-// longer ago than a device is sure to keep its private half.
-func (s *Service) fresh(ctx context.Context, to message.WrapTo, newest *identity.SignedCertificate, now identity.Time) (bool, error) {
-	if to.Epoch >= newest.Certificate.Epoch {
-		return to.Epoch == newest.Certificate.Epoch, nil
-	}
-	successor, err := roster.Certificate(ctx, s.Store, to.Account, to.Device, to.Epoch+1)
-	if err != nil || successor == nil {
-		return false, err
-	}
-	return now.Sub(successor.Certificate.NotBefore) <= identity.StaleAfter, nil
-}
-
-// laterWraps are the wraps that came after the message, for both accounts.
-func (s *Service) laterWraps(ctx context.Context, h message.Header) ([]*message.Wrap, error) {
-	var wraps []*message.Wrap
-	for _, a := range []identity.AccountID{h.Recipient, h.Sender} {
-		prefix := records.WrapsOf(h.ID)
-		for rec, err := range store.Scan(ctx, s.Store, records.MessagePartition(a, h.ID), prefix, store.PrefixEnd(prefix), false) {
-			if err != nil {
-				return nil, err
-			}
-			if w, err := message.ParseWrap(rec.Value); err == nil {
-				wraps = append(wraps, w)
-			}
-		}
-	}
-	return wraps, nil
+// repeated takes from the bucket of what a caller does a second time to a
+// message that it has with another account: it stores nothing, and costs reads.
+func (s *Service) repeated(c caller.Caller, other identity.AccountID) error {
+	return s.Limiter.Allow("repeat", string(c.Account[:])+string(other[:]))
 }
 
 // commit makes an unconditional batch durable. An unknown outcome is repeated

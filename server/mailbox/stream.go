@@ -12,10 +12,11 @@ import (
 	"github.com/reseal/reseal/internal/caller"
 )
 
-// streams are the open event streams of this node, by session.
+// streams are the open event streams of this node, by account and session.
 type streams struct {
 	mu   sync.Mutex
-	open map[[32]byte][]*stream
+	open map[identity.AccountID]map[[32]byte][]*stream
+	n    int
 }
 
 // maxStreams is how many event streams one session may have: one that is used,
@@ -29,8 +30,12 @@ type stream struct {
 	news   chan news
 	end    chan struct{} // closed: newer streams took its place
 	lost   atomic.Bool   // not under mu: hints come while the bus is locked
-	mu     sync.Mutex
-	watch  map[identity.AccountID]func()
+	// sent has the names of the queue entries that went out on this stream and
+	// were still there at the last sweep; of the stream's own goroutine.
+	sent  map[string]struct{}
+	turn  uint32 // of the older days, see oldDays
+	mu    sync.Mutex
+	watch map[identity.AccountID]func()
 }
 
 // news is a hint that concerns a stream.
@@ -55,10 +60,8 @@ func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
 	var ids []identity.DeviceID
-	for _, open := range s.streams.open {
-		if open[0].caller.Account == a {
-			ids = append(ids, open[0].caller.Device)
-		}
+	for _, open := range s.streams.open[a] {
+		ids = append(ids, open[0].caller.Device)
 	}
 	return ids
 }
@@ -67,34 +70,44 @@ func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
 func (s *Service) Streams() int {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
-	n := 0
-	for _, open := range s.streams.open {
-		n += len(open)
-	}
-	return n
+	return s.streams.n
 }
 
 func (s *Service) register(st *stream) {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
 	if s.streams.open == nil {
-		s.streams.open = map[[32]byte][]*stream{}
+		s.streams.open = map[identity.AccountID]map[[32]byte][]*stream{}
 	}
-	open := append(s.streams.open[st.caller.Session], st)
+	sessions := s.streams.open[st.caller.Account]
+	if sessions == nil {
+		sessions = map[[32]byte][]*stream{}
+		s.streams.open[st.caller.Account] = sessions
+	}
+	open := append(sessions[st.caller.Session], st)
+	s.streams.n++
 	if len(open) > maxStreams {
 		close(open[0].end)
 		open = slices.Delete(open, 0, 1)
+		s.streams.n--
 	}
-	s.streams.open[st.caller.Session] = open
+	sessions[st.caller.Session] = open
 }
 
 func (s *Service) close(st *stream) {
 	s.streams.mu.Lock()
-	open := slices.DeleteFunc(s.streams.open[st.caller.Session], func(o *stream) bool { return o == st })
+	sessions := s.streams.open[st.caller.Account]
+	was := len(sessions[st.caller.Session])
+	open := slices.DeleteFunc(sessions[st.caller.Session], func(o *stream) bool { return o == st })
+	s.streams.n -= was - len(open) // none, where newer streams took its place
+	if sessions != nil {
+		sessions[st.caller.Session] = open
+	}
 	if len(open) == 0 {
-		delete(s.streams.open, st.caller.Session)
-	} else {
-		s.streams.open[st.caller.Session] = open
+		delete(sessions, st.caller.Session)
+	}
+	if len(sessions) == 0 {
+		delete(s.streams.open, st.caller.Account)
 	}
 	s.streams.mu.Unlock()
 	st.mu.Lock()
@@ -113,7 +126,7 @@ func (s *Service) Watch(ctx context.Context, req *resealv1.WatchRequest) (*resea
 	}
 	s.streams.mu.Lock()
 	var st *stream
-	if open := s.streams.open[c.Session]; len(open) > 0 {
+	if open := s.streams.open[c.Account][c.Session]; len(open) > 0 {
 		st = open[len(open)-1]
 	}
 	s.streams.mu.Unlock()

@@ -51,7 +51,7 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 		if err != nil || w.Context.Fits(h) != nil || w.Context.From.Account != c.Account || w.Context.From.Device != c.Device {
 			return nil, refusal.Malformed("wrap")
 		}
-		if err := s.addWrap(ctx, h, w, b, rosters); err != nil {
+		if err := s.addWrap(ctx, c, h, w, b, rosters); err != nil {
 			return nil, err
 		}
 		s.countWrap(c, h)
@@ -84,7 +84,7 @@ func (s *Service) countWrap(c caller.Caller, h message.Header) {
 
 // addWrap stores one wrap and tells its device. Wraps for devices that have
 // left the list are dropped.
-func (s *Service) addWrap(ctx context.Context, h message.Header, w *message.Wrap, raw []byte, rosters map[identity.AccountID]*roster.Roster) error {
+func (s *Service) addWrap(ctx context.Context, c caller.Caller, h message.Header, w *message.Wrap, raw []byte, rosters map[identity.AccountID]*roster.Roster) error {
 	to := w.Context.To
 	r := rosters[to.Account]
 	if r == nil {
@@ -108,20 +108,45 @@ func (s *Service) addWrap(ctx context.Context, h message.Header, w *message.Wrap
 		at = w.Context.From.Account
 	}
 	p, k := records.MessagePartition(at, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
-	if b, err := s.get(ctx, p, k); err != nil {
+	there, err := s.get(ctx, p, k)
+	if err != nil {
 		return err
-	} else if b == nil {
-		if err := s.roomFor(ctx, p, h.ID, to.Device); err != nil {
+	}
+	told := []identity.DeviceID{to.Device}
+	row := row{entry: records.Entry{Kind: records.EntryWraps, Message: h.ID}, which: []byte(k), at: h.Created}
+	if there != nil {
+		if err := s.repeated(c, otherParty(c.Account, h.Sender, h.Recipient)); err != nil || blocked {
 			return err
 		}
-		if err := s.commit(ctx, p, new(store.Batch).PutOnce(k, raw, int64(h.Expires))); err != nil {
-			return err
-		}
+		return s.tellAgain(ctx, to.Account, p, row, to.Device, h)
 	}
-	if blocked {
-		return nil
+	if err := s.roomFor(ctx, p, h.ID, to.Device); err != nil {
+		return err
 	}
-	return s.Push(ctx, to.Account, to.Device, records.Entry{Kind: records.EntryWraps, Message: h.ID}, h.Expires)
+	batch := new(store.Batch).PutOnce(k, raw, int64(h.Expires))
+	if !blocked {
+		s.enqueue(batch, told, row, h.Expires)
+	}
+	if err := s.commit(ctx, p, batch); err != nil || blocked {
+		return err
+	}
+	s.wake(to.Account, h.ID.Day(), told, row)
+	return nil
+}
+
+// tellAgain tells a device of a wrap that is there. A holder adds it again
+// because it was asked again: what the device was told before did not open. So
+// where the entry was taken out another one is put, at most one at a time.
+func (s *Service) tellAgain(ctx context.Context, a identity.AccountID, p store.Partition, r row, d identity.DeviceID, h message.Header) error {
+	waiting, err := s.get(ctx, p, r.key(d))
+	if err != nil {
+		return err
+	}
+	if waiting == nil {
+		return s.Push(ctx, a, d, r.entry, h.Expires)
+	}
+	s.wake(a, h.ID.Day(), []identity.DeviceID{d}, r)
+	return nil
 }
 
 // maxLaterWraps bounds the wraps of one message for one device that are kept:

@@ -5,6 +5,7 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/retry"
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
 )
@@ -29,6 +30,33 @@ func TestCloseRate(t *testing.T) {
 	}
 	tw.Refused(t, withdraw(alice, 1), resealv1.Reason_REASON_RATE)
 	if err := withdraw(bob, 1); err != nil {
+		t.Errorf("another account: %v", err)
+	}
+}
+
+// Each new request leaves entries in the queues of the holders: one account has
+// a bucket of its own for each that it asks, and repeats take nothing of it.
+func TestNewRequestRate(t *testing.T) {
+	w := tw.New(t, func(c *server.Config) {
+		c.Limits = &limits.Config{Rates: map[string]limits.Rate{limits.RetryNew: {PerSecond: 0.001, Burst: 2}}}
+	})
+	alice, bob := w.Account("alice"), w.Account("bob")
+	m, _ := alice.Send(bob.Account, nil)
+	tablet := bob.Account.Join()
+	try := func(r *retry.SignedRequest) error {
+		_, err := tablet.C.Mailbox.AskRetry(ctx, &resealv1.AskRetryRequest{Requests: [][]byte{r.Bytes()}})
+		return err
+	}
+	for range 2 {
+		r := tablet.Ask(alice.Account.ID, m.Header.ID)
+		for range 3 {
+			if err := try(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tw.Refused(t, try(tablet.Ask(alice.Account.ID, m.Header.ID)), resealv1.Reason_REASON_RATE)
+	if err := try(tablet.Ask(bob.Account.ID, m.Header.ID)); err != nil {
 		t.Errorf("another account: %v", err)
 	}
 }

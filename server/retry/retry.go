@@ -30,7 +30,8 @@ const MaxRequests = 16
 
 // Queue is what this package needs of the mailbox.
 type Queue interface {
-	// Push puts an entry into a device's queue and wakes its stream.
+	// Push puts an entry into a device's queue, unless the same one waits
+	// there, and wakes its stream.
 	Push(ctx context.Context, a identity.AccountID, d identity.DeviceID, e records.Entry, expires identity.Time) error
 	// Online tells which devices of an account have an open stream.
 	Online(a identity.AccountID) []identity.DeviceID
@@ -42,7 +43,8 @@ type Queue interface {
 type Counter interface{ Count(name, label string) }
 
 // Limiter refuses what comes too often. The kinds are "retry" and
-// "retry_close", by account.
+// "retry_close", by account, and "retry_new", by account and addressed account:
+// each new request leaves entries in the queues of all holders.
 type Limiter interface {
 	Allow(kind, key string) error
 }
@@ -155,6 +157,9 @@ func (s *Service) put(ctx context.Context, a identity.AccountID, r *retry.Signed
 		} else if !errors.Is(err, store.ErrAbsent) {
 			return 0, false, err
 		}
+	}
+	if err := s.Limiter.Allow("retry_new", string(a[:])+string(r.Request.To[:])); err != nil {
+		return 0, false, err
 	}
 	day = now.Day()
 	err = s.Store.Commit(ctx, records.DayPartition(a, day), new(store.Batch).PutOnce(key, b, int64(now.Add(requestLife))))
