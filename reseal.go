@@ -75,7 +75,10 @@ type Options struct {
 	// Log gets what a developer wants to see; never a handle, a key or a
 	// content. Nil is silent.
 	Log *slog.Logger
-	// HTTP carries blobs; nil is a client of its own.
+	// HTTP carries everything: blobs, and the connection, which begins as a
+	// request that is upgraded. Its Transport is where a proxy or the roots of
+	// a private authority are set. It follows no redirect, and its Timeout would
+	// end long transfers; nil is a client of its own.
 	HTTP *http.Client
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/reseal/reseal/api/mux"
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
@@ -29,7 +30,7 @@ type remoteServer struct {
 // connect opens a link; it does not wait for the connection.
 func (in *Installation) connect(url string, token link.Token) (*remoteServer, error) {
 	r := &remoteServer{url: url, states: make(chan link.State, 1)}
-	l, err := link.Open(link.Options{URL: url, Token: token, OnState: r.changed})
+	l, err := link.Open(link.Options{URL: url, Token: token, OnState: r.changed, Dial: mux.DialOptions{HTTPClient: in.o.HTTP}})
 	if err != nil {
 		return nil, err
 	}
