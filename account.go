@@ -160,22 +160,36 @@ func (a *Account) Counters() client.Counters {
 func (a *Account) Skew() (offset time.Duration, known bool) { return a.remote.link.ServerTime() }
 
 // Online waits until the account is connected and has read everything that
-// waits for it. Without a server it fails with ErrOffline at once.
+// waits for it. Without a server, and when the connection is lost meanwhile, it
+// fails with ErrOffline at once.
 func (a *Account) Online(ctx context.Context) error {
-	if a.synced.is() {
-		return nil
+	for {
+		if a.synced.is() && a.Connected() {
+			return nil
+		}
+		if err := a.remote.first(ctx); err != nil {
+			return a.in.callError(err)
+		}
+		if done, err := a.synced.wait(ctx, a.ctx, lookAgain); done || err != nil {
+			return err
+		}
 	}
-	if err := a.remote.first(ctx); err != nil {
-		return a.in.callError(err)
-	}
-	return a.synced.wait(ctx, a.ctx)
 }
+
+// lookAgain is how often who waits for the first sync looks whether there still
+// is a connection to read over.
+const lookAgain = 50 * time.Millisecond
 
 // Connected reports whether the account has a connection now.
 func (a *Account) Connected() bool {
 	k := a.remote.link.State().Kind
 	return k == link.Connected || k == link.GoingAway
 }
+
+// Wake connects now, if there is no connection, instead of at the next try,
+// which may be a minute away: the system says that the network is back, or the
+// app came to the foreground. It does not wait; Online does.
+func (a *Account) Wake() { a.remote.link.Retry() }
 
 // clock is the time for one step of the engine.
 func (a *Account) clock() client.Clock {

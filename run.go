@@ -251,23 +251,28 @@ func (l *latch) end() bool {
 	return first
 }
 
-func (l *latch) wait(ctx, account context.Context) error {
+// wait waits until the latch is set, for some time; done is false after that.
+func (l *latch) wait(ctx, account context.Context, some time.Duration) (done bool, err error) {
 	l.mu.Lock()
 	if l.on {
 		l.mu.Unlock()
-		return nil
+		return true, nil
 	}
 	if l.ch == nil {
 		l.ch = make(chan struct{})
 	}
 	ch := l.ch
 	l.mu.Unlock()
+	t := time.NewTimer(some)
+	defer t.Stop()
 	select {
 	case <-ch:
-		return nil
+		return true, nil
+	case <-t.C:
+		return false, nil
 	case <-ctx.Done():
-		return ended(ctx)
+		return false, ended(ctx)
 	case <-account.Done():
-		return context.Cause(account)
+		return false, context.Cause(account)
 	}
 }
