@@ -216,7 +216,7 @@ func (a *Account) step(ev client.Event) error {
 	if len(out.Batch) > 0 {
 		if err := a.section.Commit(vaultBatch(out.Batch)); err != nil {
 			a.reopenEngine()
-			return vaultError(err)
+			return a.uncommitted(ev, err)
 		}
 	}
 	for _, f := range out.Effects {
@@ -370,6 +370,8 @@ func (a *Account) invoke(ctx context.Context, req proto.Message) (proto.Message,
 		return wrapNil(r.account.GetBook(ctx, q))
 	case *resealv1.PutBookRequest:
 		return wrapNil(r.account.PutBook(ctx, q))
+	case *resealv1.ReadDayRequest:
+		return wrapNil(r.mailbox.ReadDay(ctx, q))
 	case *resealv1.SetBlockedRequest:
 		return wrapNil(r.account.SetBlocked(ctx, q))
 	}

@@ -79,6 +79,12 @@ var (
 	ErrNewer = errors.New("reseal: file of a newer version")
 	// ErrFull: no room on the disk.
 	ErrFull = errors.New("reseal: disk is full")
+	// ErrNoRoom: the account's database on this device is full. Messages stay at
+	// the server until some of those here are over, or they expire.
+	ErrNoRoom = errors.New("reseal: too many messages are stored on this device: open some, or wait until they expire")
+	// ErrStrangers: messages of strangers stay at the server until some of those
+	// here are over, or their senders are accepted or blocked.
+	ErrStrangers = errors.New("reseal: too many messages of strangers: accept or block some of their senders")
 	// ErrServerFull: no room at the server.
 	ErrServerFull = errors.New("reseal: the server takes nothing more now")
 	// ErrClosed: the account or installation was closed.
@@ -209,6 +215,7 @@ func engineError(err error) error {
 		{client.ErrAlarm, ErrAlarm},
 		{client.ErrKeys, ErrServer},
 		{client.ErrState, ErrDamaged},
+		{client.ErrNoRoom, ErrNoRoom},
 	} {
 		if errors.Is(err, m.from) {
 			return as(m.to, err)

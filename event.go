@@ -55,7 +55,8 @@ const (
 	KindAccount EventKind = "account"
 	// KindClosed: a contact's account was closed, as the server says. Handle.
 	KindClosed EventKind = "closed"
-	// KindTrouble: something failed here, a full disk say. Text.
+	// KindTrouble: something failed here, a full disk say; or messages stay at
+	// the server, with ErrNoRoom or ErrStrangers. Text, Err.
 	KindTrouble EventKind = "trouble"
 )
 
@@ -163,6 +164,12 @@ func (a *Account) shown(n client.Notice) {
 	case client.AccountClosed:
 		e.Kind = KindClosed
 		peer(n.Account)
+	case client.NoRoom:
+		e.Kind, e.Err = KindTrouble, ErrNoRoom
+		if n.Strangers {
+			e.Err = ErrStrangers
+		}
+		e.Text = e.Err.Error()
 	case client.CaughtUp:
 		e.Kind = KindCaughtUp
 	default:

@@ -17,6 +17,12 @@ func Opening(a *Account, id MessageID) (client.Opening, error) {
 	return a.engine.Opening(a.in.now(), id)
 }
 
+// Step lets one event happen at the account's engine.
+func Step(a *Account, ev client.Event) error { return a.step(ev) }
+
+// HasLeft tells whether messages of a day are noted as left at the server.
+func HasLeft(a *Account) bool { return len(a.section.Names("left/")) > 0 }
+
 // EndSession ends a session of the account.
 func EndSession(ctx context.Context, a *Account, id [16]byte) error {
 	_, err := a.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{Id: id[:]})

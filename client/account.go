@@ -397,7 +397,7 @@ func (s *step) addContact(ev AddContact) error {
 	s.tx.delete(prefixResolve + id.String())
 	s.reconsider(id)
 	if !accepted {
-		s.acceptMessages(id)
+		s.welcome(id)
 	}
 	return nil
 }

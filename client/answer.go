@@ -67,6 +67,8 @@ func (s *step) answered(ev Answered) error {
 		return s.bookGot(as[*resealv1.GetBookResponse](ev))
 	case *resealv1.SetBlockedRequest:
 		s.blockTold(req)
+	case *resealv1.ReadDayRequest:
+		return s.leftRead(req, as[*resealv1.ReadDayResponse](ev))
 	case *resealv1.AskRetryRequest, *resealv1.AcknowledgeRequest:
 	}
 	return nil
@@ -123,6 +125,8 @@ func (s *step) refused(ev Answered) error {
 		}
 	case *resealv1.SetBlockedRequest:
 		s.blockTold(req)
+	case *resealv1.ReadDayRequest:
+		s.leftRefused(req)
 	}
 	return nil
 }
@@ -236,10 +240,14 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 	if !s.e.behind {
 		s.ask(false)
 	}
+	s.acknowledge(ev)
+	return nil
+}
+
+func (s *step) acknowledge(ev *resealv1.EventsResponse) {
 	if len(ev.GetEntry()) > 0 {
 		s.do(Call{"ack/" + fmt.Sprintf("%x", ev.Entry), &resealv1.AcknowledgeRequest{Entries: [][]byte{ev.Entry}}})
 	}
-	return nil
 }
 
 // outstanding gives all effects that the stored records still call for.

@@ -201,7 +201,7 @@ func (s *step) applyContact(k book.Contact) {
 	if isNew {
 		c = &state.Contact{Account: k.Account[:]}
 	}
-	wasHeld := c.Blocked || c.Alarm != ""
+	wasHeld, accepted, blocked := c.Blocked || c.Alarm != "", c.Accepted, c.Blocked
 	c.Blocked, c.Accepted, c.Renamed = k.Blocked, c.Accepted || k.Accepted, c.Renamed || k.Renamed
 	c.VerifiedKey = nil
 	if k.Verified != (identity.AccountPublic{}) {
@@ -241,6 +241,7 @@ func (s *step) applyContact(k book.Contact) {
 	if wasHeld && !c.Blocked && c.Alarm == "" {
 		s.reconsider(k.Account)
 	}
+	s.decided(c, accepted, blocked)
 }
 
 // setPin takes a pin that another device vouches for; the list that belongs to

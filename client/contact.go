@@ -8,7 +8,6 @@ import (
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
-	"github.com/reseal/reseal/message"
 )
 
 // changeContact is what the user decides about a contact.
@@ -17,6 +16,7 @@ func (s *step) changeContact(ev ChangeContact) error {
 	if c == nil {
 		return ErrUnknownContact
 	}
+	accepted, blocked := c.Accepted, c.Blocked
 	switch ev.Change {
 	case Accept:
 		c.Accepted = true
@@ -42,9 +42,7 @@ func (s *step) changeContact(ev ChangeContact) error {
 	s.saveContact(c)
 	s.dirtyBook(ev.Account)
 	s.reconsider(ev.Account)
-	if ev.Change == Accept {
-		s.acceptMessages(ev.Account)
-	}
+	s.decided(c, accepted, blocked)
 	return nil
 }
 
@@ -95,16 +93,18 @@ func (s *step) pick(c *state.Contact, key identity.AccountPublic) error {
 	return nil
 }
 
-// acceptMessages tells an accepted sender that its messages have come.
-func (s *step) acceptMessages(id identity.AccountID) {
-	for _, name := range s.tx.names(prefixIn) {
-		in := load[state.In](&s.tx, name)
-		if in == nil || in.Copy || in.State != inReady {
-			continue
-		}
-		if h, err := message.ParseHeader(in.Header); err == nil && h.Sender == id {
-			s.post(h, message.R(in.R), message.Received)
-		}
+// decided does with the messages of a sender what was decided about him, here
+// or on another device. accepted and blocked are what he was before.
+func (s *step) decided(c *state.Contact, accepted, blocked bool) {
+	id := identity.AccountID(c.Account)
+	switch {
+	case c.Accepted && !accepted:
+		s.welcome(id)
+	case c.Accepted:
+	case c.Blocked && !blocked:
+		s.refuse(id)
+	case blocked && !c.Blocked:
+		s.recall()
 	}
 }
 

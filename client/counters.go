@@ -19,6 +19,8 @@ type Counters struct {
 	OlderLists, Newer uint64
 	// BookFull counts changes that the full book could not take.
 	BookFull uint64
+	// Left counts messages that stayed at the server for want of room here.
+	Left uint64
 }
 
 // Each calls f for every counter, by its name in snake case.

@@ -59,6 +59,7 @@ type Engine struct {
 	// PutBook under way contains. Both only save calls.
 	bookGetting bool
 	bookPutting []byte
+	rereading   rereading
 }
 
 // ids are the fixed ids of an engine, decoded once.
@@ -195,6 +196,7 @@ func (s *step) handle(ev Event) error {
 	switch ev := ev.(type) {
 	case Connected:
 		s.e.behind, s.e.noCert, s.e.connectedAt = true, map[string]bool{}, s.now
+		s.e.rereading = rereading{last: s.e.rereading.last}
 		return s.outstanding()
 	case Disconnected:
 		s.e.behind = true
@@ -240,6 +242,8 @@ func (s *step) handle(ev Event) error {
 		return s.rotating(ev)
 	case Retagged:
 		return s.retagged()
+	case Skipped:
+		return s.skipped(ev)
 	}
 	return fmt.Errorf("client: internal error: unknown event %T", ev)
 }

@@ -2,12 +2,9 @@ package client
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
@@ -27,8 +24,12 @@ const (
 	inUpdate  = 7 // needs a newer version of the program
 )
 
-// maxKeptWraps bounds what a server can make a device store for one message.
-const maxKeptWraps = 8
+const (
+	// maxKeptWraps bounds what a server can make a device store for one message.
+	maxKeptWraps = 8
+	// maxWrap is more than any wrap of this version takes, bytes.
+	maxWrap = 8 << 10
+)
 
 var (
 	// ErrUnknownMessage: no message has this id here.
@@ -89,15 +90,19 @@ func (s *step) arrived(p *resealv1.Pending) {
 	if own || (role == message.HolderCopy && s.out(h.ID) != nil) {
 		return // this device made it, or holds it already
 	}
+	p = trimmed(h, p)
 	in, isNew := s.in(h.ID), false
 	if in == nil {
+		if !s.admit(h, p) {
+			return
+		}
 		isNew = true
 		in = &state.In{
 			Header: bytes.Clone(p.Header), State: inWaiting, SeenAt: uint64(s.now), Copy: p.Copy, Live: s.live && len(p.Wraps) == 0,
 			Inline: p.Inline, Segments: p.Segments,
 		}
-		if h.Blob.IsZero() && uint64(len(p.Inline)) != h.Length && !p.Copy {
-			in.Inline, in.Segments = nil, nil
+		if !p.Copy && s.isStranger(h.Sender) {
+			s.noteStranger(h.ID, h.Sender, in)
 		}
 		s.tx.put(prefixWait+h.ID.String(), present)
 		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
@@ -113,11 +118,14 @@ func (s *step) arrived(p *resealv1.Pending) {
 		}
 		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
 		in.Header, in.Inline, in.Segments = bytes.Clone(p.Header), p.Inline, p.Segments
-	} else if in.Inline == nil && h.Blob.IsZero() && uint64(len(p.Inline)) == h.Length {
+	} else if in.Inline == nil && p.Inline != nil {
 		in.Inline, in.Segments = p.Inline, p.Segments
 	} else if h.Blob.IsZero() && !isIntact(h, in.Inline, in.Segments) && isIntact(h, p.Inline, p.Segments) {
 		// Altered on its way before, it must not keep the good one out.
 		in.Inline, in.Segments = p.Inline, p.Segments
+	}
+	if !isNew {
+		s.resizeStranger(h.ID, in)
 	}
 	if in.State != inWaiting && in.State != inUpdate {
 		s.saveIn(h.ID, in)
@@ -128,6 +136,16 @@ func (s *step) arrived(p *resealv1.Pending) {
 	if isNew && !in.Copy {
 		s.show(Arrived{h.ID, h.Sender, in.State == inReady})
 	}
+}
+
+// trimmed leaves of what the server told of a message what belongs to it: a body
+// only where it travels with the message.
+func trimmed(h message.Header, p *resealv1.Pending) *resealv1.Pending {
+	t := &resealv1.Pending{Header: p.Header, Copy: p.Copy, Wraps: p.Wraps}
+	if h.Blob.IsZero() && !p.Copy && uint64(len(p.Inline)) == h.Length && len(p.Segments) <= message.MaxInlineSegments {
+		t.Inline, t.Segments = p.Inline, p.Segments
+	}
+	return t
 }
 
 // isIntact tells whether a ciphertext is the one that the header's digest names.
@@ -142,7 +160,7 @@ func (s *step) moreWraps(in *state.In, wraps [][]byte) {
 		for _, k := range in.Wraps {
 			known = known || bytes.Equal(k, w)
 		}
-		if known {
+		if known || len(w) > maxWrap {
 			continue
 		}
 		// What came last is kept: what cannot be judged yet must not keep the
@@ -158,37 +176,6 @@ func (s *step) moreWraps(in *state.In, wraps [][]byte) {
 // message is kept, and hidden.
 func (s *step) surelyExpired(h message.Header) bool {
 	return h.Expired(s.now) && s.clock.Server != 0 && h.Expired(s.clock.Server)
-}
-
-// maxNewer is how many messages of a newer version are kept.
-const maxNewer = 256
-
-// newerKept is how long they are kept at most, from when they came.
-const newerKept = message.MaxLife + message.EndKept
-
-// keepNewer keeps what this program cannot read for one that can.
-func (s *step) keepNewer(p *resealv1.Pending) {
-	s.count.Newer++
-	sum := sha256.Sum256(p.Header)
-	name := prefixNewer + hex.EncodeToString(sum[:])
-	if _, ok := s.tx.get(name); ok || len(s.tx.names(prefixNewer)) >= maxNewer {
-		return
-	}
-	s.tx.save(name, p)
-	s.tx.put(expireName(s.now.Add(newerKept), name), present)
-}
-
-// rereadNewer looks whether this program is the one by now.
-func (s *step) rereadNewer(name string) {
-	p := load[resealv1.Pending](&s.tx, name)
-	if p == nil {
-		return
-	}
-	if _, err := message.ParseHeader(p.Header); errors.Is(err, message.ErrVersion) {
-		return
-	}
-	s.tx.delete(name)
-	s.arrived(p)
 }
 
 // open tries the wraps of a waiting message and stores what came of it.
@@ -306,56 +293,7 @@ func (s *step) synced(ev Synced) error {
 		return err
 	}
 	s.ask(true)
+	s.rereadSynced()
 	s.show(CaughtUp{})
 	return nil
-}
-
-// SyncDays are the days that a sync has to read, first and last: from the last
-// complete sync minus 2, or from that of the oldest message that waits, to
-// tomorrow; a new device reads all 32.
-func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
-	if e.server != 0 {
-		now = e.server // the records lie where its clock has put them
-	}
-	through = now.Day() + 1
-	from = through - 32
-	// A day in the future was noted by a clock that was wrong.
-	first := from
-	if synced := e.self.SyncedDay; synced > from+3 && synced <= through {
-		from = synced - 3 // which is one day ahead itself
-	}
-	// A wrap for a message that waits may have come without an entry in the
-	// queue. Ids begin with the day: the first name is the oldest.
-	for _, name := range e.state.Names(prefixWait) {
-		if id, err := message.ParseID(name[len(prefixWait):]); err == nil {
-			from = max(first, min(from, id.Day()))
-			break
-		}
-	}
-	return from, through
-}
-
-// maxWatched is how many accounts the server lets a stream watch.
-const maxWatched = 4096
-
-// Watched are the accounts whose changes this device wants to hear of: those
-// that the user accepted first. Whoever writes becomes a contact, so that
-// strangers could otherwise make the list longer than the server takes, and the
-// stream would be refused for good.
-func (e *Engine) Watched() []identity.AccountID {
-	var accepted, others []identity.AccountID
-	s := e.read()
-	for _, name := range s.tx.names(prefixContact) {
-		c := load[state.Contact](&s.tx, name)
-		id, err := identity.ParseAccountID(strings.TrimPrefix(name, prefixContact))
-		switch {
-		case c == nil || err != nil:
-		case c.Accepted:
-			accepted = append(accepted, id)
-		default:
-			others = append(others, id)
-		}
-	}
-	all := append(accepted, others...)
-	return all[:min(len(all), maxWatched)]
 }

@@ -64,14 +64,16 @@ var openingCases = []struct {
 			t.Fatalf("%+v", s)
 		}
 	}},
-	{"4: alarm", func(t *testing.T, o *opening) {
-		o.setup = func(step func(client.Event) client.Output) { step(fork(t, o)) }
-	}, nil,
+	{
+		"4: alarm", func(t *testing.T, o *opening) {
+			o.setup = func(step func(client.Event) client.Output) { step(fork(t, o)) }
+		}, nil,
 		func(t *testing.T, s *seen) {
 			if s.held(t); s.state != client.Held {
 				t.Fatalf("%+v", s)
 			}
-		}},
+		},
+	},
 
 	{"5: known version, other hash", func(_ *testing.T, o *opening) { o.ctx.From.ListHash[0] ^= 1 }, nil, func(t *testing.T, s *seen) {
 		if s.ready || s.alarms != 1 || s.count.Alarms != 1 || s.state != client.Held {

@@ -257,6 +257,7 @@ func (s *step) endIn(id message.ID, in *state.In, st message.State) {
 	in.Cek, in.R, in.Inline, in.Segments, in.Wraps, in.File = nil, nil, nil, nil, nil, ""
 	in.Name, in.Type, in.Caption = "", "", ""
 	s.saveIn(id, in)
+	s.strangerOver(id)
 	s.tx.delete(prefixWait + id.String())
 	for _, name := range s.tx.names(prefixAnswer + id.String() + "/") {
 		s.tx.delete(name)

@@ -30,6 +30,9 @@ func (s *step) addContent(ev AddContent) error {
 	if _, ok := s.tx.get(name); ok {
 		return nil
 	}
+	if err := s.mayStore(len(ev.Inline)); err != nil {
+		return err
+	}
 	c := &state.Content{
 		Id: ev.ID[:], Cek: ev.CEK[:], Digest: ev.Digest[:], Length: ev.Length, Blob: ev.Blob[:],
 		Inline: ev.Inline, Segments: ev.Segments, File: ev.File, Uploaded: ev.Inline != nil,
@@ -111,6 +114,12 @@ func (s *step) send(ev Send) error {
 			return err
 		}
 	}
+	if err := s.mayStore(0); err != nil {
+		return err
+	}
+	for _, r := range ev.To {
+		s.accept(r.Account)
+	}
 	for _, r := range ev.To {
 		// A command that is repeated, after a crash, is the same message: its
 		// keys must not be drawn a second time.
@@ -127,6 +136,18 @@ func (s *step) send(ev Send) error {
 	}
 	s.advance()
 	return nil
+}
+
+// accept takes an account as a contact.
+func (s *step) accept(id identity.AccountID) {
+	c := s.contact(id)
+	if c == nil || c.Accepted {
+		return
+	}
+	c.Accepted = true
+	s.saveContact(c)
+	s.dirtyBook(id)
+	s.welcome(id)
 }
 
 // mayAddress tells whether anything may be sent to an account now.

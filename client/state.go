@@ -62,6 +62,8 @@ const (
 	prefixClient  = "client/"  // client/<client id>: was taken for sending
 	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
 	prefixAsked   = "asked/"   // asked/<request id>: somebody's request, not yet judged
+	prefixStrange = "stranger/"
+	prefixLeft    = "left/" // left/<day>
 )
 
 // present is the value of records whose name says it all: a record with an
@@ -77,9 +79,13 @@ func endName(id message.ID) string            { return prefixEnd + id.String() }
 func expireName(t identity.Time, what string) string {
 	return fmt.Sprintf("%s%016x/%s", prefixExpire, uint64(t), what)
 }
+
 func usesName(content []byte, what string) string {
 	return prefixUses + hex.EncodeToString(content) + "/" + what
 }
+
+func leftName(day uint32) string        { return fmt.Sprintf("%s%08x", prefixLeft, day) }
+func strangerName(id message.ID) string { return prefixStrange + id.String() }
 
 func certName(a identity.AccountID, d identity.DeviceID, epoch uint64) string {
 	return fmt.Sprintf("%s%v/%v/%016x", prefixCert, a, d, epoch)
@@ -91,6 +97,8 @@ type tx struct {
 	over  map[string]*[]byte
 	order []string
 	err   error
+	// grown is about how many bytes the writes add.
+	grown int
 }
 
 func (t *tx) get(name string) ([]byte, bool) {
@@ -101,11 +109,19 @@ func (t *tx) get(name string) ([]byte, bool) {
 }
 
 func (t *tx) put(name string, value []byte) {
-	if _, ok := t.over[name]; !ok {
+	if old, ok := t.over[name]; ok {
+		t.grown -= len(*old)
+	} else {
 		t.order = append(t.order, name)
+		t.grown += len(name)
 	}
+	t.grown += len(value)
 	t.over[name] = &value
 }
+
+// size is about how many bytes the records take with the step's own writes;
+// what those take away is not counted.
+func (t *tx) size() int { return t.under.Size() + t.grown }
 
 func (t *tx) delete(name string) {
 	if _, ok := t.get(name); ok {

@@ -169,6 +169,9 @@ func (s *step) viewed(ev Viewed) error {
 		return nil
 	}
 	s.post(rec.h, rec.r, message.Viewed)
+	if s.isStranger(rec.h.Sender) {
+		s.rereadIn(rereadSoon)
+	}
 	s.over(rec, message.StateViewed)
 	return nil
 }
@@ -191,6 +194,7 @@ func (s *step) tick() error {
 	if !s.e.behind {
 		s.advance()
 		s.freshEpoch()
+		s.rereadDue()
 	}
 	return nil
 }
@@ -301,6 +305,7 @@ func (s *step) eraseMark(id message.ID) {
 	s.tx.delete(endName(id))
 	s.tx.delete(inName(id))
 	s.tx.delete(outName(id))
+	s.strangerGone(id)
 }
 
 // NextTick is when something is due by the clock, 0 if nothing is.

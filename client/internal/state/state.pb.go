@@ -1544,6 +1544,118 @@ func (x *Post) GetRecipient() []byte {
 	return nil
 }
 
+// Stranger is a message of a sender who is no accepted contact. Name
+// "stranger/<message id>". It goes when the sender is accepted, and with the
+// message.
+type Stranger struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sender []byte                 `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	// Bytes of the body that is stored here.
+	Size uint32 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// The message is over.
+	Over          bool `protobuf:"varint,3,opt,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stranger) Reset() {
+	*x = Stranger{}
+	mi := &file_state_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stranger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stranger) ProtoMessage() {}
+
+func (x *Stranger) ProtoReflect() protoreflect.Message {
+	mi := &file_state_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stranger.ProtoReflect.Descriptor instead.
+func (*Stranger) Descriptor() ([]byte, []int) {
+	return file_state_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Stranger) GetSender() []byte {
+	if x != nil {
+		return x.Sender
+	}
+	return nil
+}
+
+func (x *Stranger) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Stranger) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+// Left tells that messages of a day stayed at the server, because there was no
+// room for them here. Name "left/<day>".
+type Left struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages of accepted contacts are among them.
+	Contacts      bool `protobuf:"varint,1,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Left) Reset() {
+	*x = Left{}
+	mi := &file_state_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Left) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Left) ProtoMessage() {}
+
+func (x *Left) ProtoReflect() protoreflect.Message {
+	mi := &file_state_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Left.ProtoReflect.Descriptor instead.
+func (*Left) Descriptor() ([]byte, []int) {
+	return file_state_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Left) GetContacts() bool {
+	if x != nil {
+		return x.Contacts
+	}
+	return false
+}
+
 var File_state_proto protoreflect.FileDescriptor
 
 const file_state_proto_rawDesc = "" +
@@ -1696,7 +1808,13 @@ const file_state_proto_rawDesc = "" +
 	"\x04Post\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\fR\x06sender\x12\x1c\n" +
-	"\trecipient\x18\x03 \x01(\fR\trecipientB0Z.github.com/reseal/reseal/client/internal/stateb\x06proto3"
+	"\trecipient\x18\x03 \x01(\fR\trecipient\"J\n" +
+	"\bStranger\x12\x16\n" +
+	"\x06sender\x18\x01 \x01(\fR\x06sender\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\x12\x12\n" +
+	"\x04over\x18\x03 \x01(\bR\x04over\"\"\n" +
+	"\x04Left\x12\x1a\n" +
+	"\bcontacts\x18\x01 \x01(\bR\bcontactsB0Z.github.com/reseal/reseal/client/internal/stateb\x06proto3"
 
 var (
 	file_state_proto_rawDescOnce sync.Once
@@ -1710,7 +1828,7 @@ func file_state_proto_rawDescGZIP() []byte {
 	return file_state_proto_rawDescData
 }
 
-var file_state_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_state_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_state_proto_goTypes = []any{
 	(*Self)(nil),        // 0: reseal.client.v1.Self
 	(*Epoch)(nil),       // 1: reseal.client.v1.Epoch
@@ -1726,6 +1844,8 @@ var file_state_proto_goTypes = []any{
 	(*Add)(nil),         // 11: reseal.client.v1.Add
 	(*Answer)(nil),      // 12: reseal.client.v1.Answer
 	(*Post)(nil),        // 13: reseal.client.v1.Post
+	(*Stranger)(nil),    // 14: reseal.client.v1.Stranger
+	(*Left)(nil),        // 15: reseal.client.v1.Left
 }
 var file_state_proto_depIdxs = []int32{
 	5, // 0: reseal.client.v1.Out.wrapped:type_name -> reseal.client.v1.Wrapped
@@ -1749,7 +1869,7 @@ func file_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_proto_rawDesc), len(file_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
