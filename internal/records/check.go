@@ -49,6 +49,7 @@ var table = []kept{
 	{"A/", account, Parts, 5 + 16 + 1 + 2, anything}, // sealed by the client
 	{"A/", account, Sess, 5 + 32, again(ParseSession, Session.Encode)},
 	{"A/", account, Certs, 5 + 16 + 1 + 8, parses(identity.ParseCertificate)},
+	{"A/", account, Epochs, 6 + 16, again(ParseEpoch, EncodeEpoch)},
 	{"A/", account, Blocks, 6 + 16, again(ParseBlock, EncodeBlock)},
 	{"T/", day, Messages, 2 + 32, isMessage},
 	{"T/", day, Copies, 2 + 32, isMessage},

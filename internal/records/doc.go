@@ -14,6 +14,7 @@
 //	                     part/writer/n                  once     sealed part of the book
 //	                     sess/hash                      decided  [Session]
 //	                     cert/device/epoch              once     signed epoch certificate
+//	                     epoch/device                   decided  number of the epoch published last
 //	                     block/account                  decided  [Block]
 //	T/account/day        m/message                      once     [Message]: header, inline body, first wraps
 //	                     s/message                      once     [Message]: the sender's and its holders' copy

@@ -20,6 +20,7 @@ var Schema = store.Schema{
 	{Prefix: "part/", Kind: store.Once},
 	{Prefix: "sess/", Kind: store.Decided},
 	{Prefix: "cert/", Kind: store.Once},
+	{Prefix: "epoch/", Kind: store.Decided},
 	{Prefix: "block/", Kind: store.Decided},
 	{Prefix: "m/", Kind: store.Once},
 	{Prefix: "s/", Kind: store.Once},
@@ -44,6 +45,7 @@ const (
 	Parts     = store.Key("part/")
 	Sess      = store.Key("sess/")
 	Certs     = store.Key("cert/")
+	Epochs    = store.Key("epoch/")
 	Blocks    = store.Key("block/")
 	Messages  = store.Key("m/")
 	Copies    = store.Key("s/")
@@ -110,6 +112,11 @@ func CertKey(d identity.DeviceID, epoch uint64) store.Key { return CertsOf(d) + 
 
 // CertsOf is the prefix of a device's certificates, in the order of epochs.
 func CertsOf(d identity.DeviceID) store.Key { return Certs + store.Key(d[:]) + "/" }
+
+// EpochKey is which of a device's epochs was published last. Every certificate
+// after a device's first is put under a condition on it: of two for one epoch
+// one is put.
+func EpochKey(d identity.DeviceID) store.Key { return Epochs + store.Key(d[:]) }
 
 // BlockKey is the account's choice about another account.
 func BlockKey(a identity.AccountID) store.Key { return Blocks + store.Key(a[:]) }

@@ -190,6 +190,17 @@ func ParseServerKey(v []byte) (mark [32]byte, err error) {
 	return mark, err
 }
 
+// EncodeEpoch returns the value of `epoch/device`.
+func EncodeEpoch(epoch uint64) []byte {
+	return build(func(b *cryptobyte.Builder) { b.AddUint64(epoch) })
+}
+
+// ParseEpoch reads the value of `epoch/device`.
+func ParseEpoch(v []byte) (epoch uint64, err error) {
+	err = parse(v, func(s *cryptobyte.String) bool { return s.ReadUint64(&epoch) })
+	return epoch, err
+}
+
 // EncodeBlock returns the value of a block record.
 func EncodeBlock(blocked bool) []byte {
 	return build(func(b *cryptobyte.Builder) {

@@ -41,6 +41,14 @@ var codecs = map[string]struct {
 		EncodeBlock(true),
 		func(b []byte) ([]byte, error) { p, err := ParseBlock(b); return EncodeBlock(p), err },
 	},
+	"epoch": {
+		EncodeEpoch(7),
+		func(b []byte) ([]byte, error) { p, err := ParseEpoch(b); return EncodeEpoch(p), err },
+	},
+	"server key": {
+		EncodeServerKey([32]byte{8}),
+		func(b []byte) ([]byte, error) { p, err := ParseServerKey(b); return EncodeServerKey(p), err },
+	},
 	"message": {
 		Message{[]byte("header"), []byte("inline"), []byte("segments"), [][]byte{[]byte("w1"), []byte("w2")}}.Encode(),
 		func(b []byte) ([]byte, error) { p, err := ParseMessage(b); return p.Encode(), err },

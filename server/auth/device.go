@@ -10,7 +10,6 @@ import (
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
 	"github.com/reseal/reseal/internal/records"
-	"github.com/reseal/reseal/internal/roster"
 	"github.com/reseal/reseal/store"
 )
 
@@ -294,69 +293,5 @@ func (s *Service) removeDevice(ctx context.Context, c caller.Caller, req *reseal
 		return err
 	}
 	s.listChanged(c.Account)
-	return nil
-}
-
-// PublishEpoch stores the caller's device's next certificate, then tells who
-// watches the account.
-func (s *Service) PublishEpoch(ctx context.Context, req *resealv1.PublishEpochRequest) (*resealv1.PublishEpochResponse, error) {
-	c, err := caller.Device(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.publish(ctx, c, req); err != nil {
-		return nil, s.fail(ctx, err)
-	}
-	return &resealv1.PublishEpochResponse{}, nil
-}
-
-func (s *Service) publish(ctx context.Context, c caller.Caller, req *resealv1.PublishEpochRequest) error {
-	r, err := roster.Read(ctx, s.Store, c.Account)
-	if err != nil {
-		return err
-	}
-	newest := r.Newest[c.Device]
-	if newest != nil && string(newest.Bytes()) == string(req.Certified.GetCertificate()) {
-		s.Bus.Publish(s.Topics.Directory(c.Account), nil)
-		return nil // a repeat
-	}
-	cert, err := s.certified(req.Certified, r.List, c.Device)
-	if err != nil {
-		return err
-	}
-	if newest != nil {
-		switch err := identity.CheckSuccessor(newest, cert); {
-		case errors.Is(err, identity.ErrOlder), errors.Is(err, identity.ErrFork):
-			return refusal.New(resealv1.Reason_REASON_CONFLICT)
-		case err != nil:
-			return refusal.New(resealv1.Reason_REASON_PROOF)
-		case cert.Certificate.Epoch != newest.Certificate.Epoch+1:
-			return refusal.Malformed("epoch")
-		}
-	}
-	p := records.AccountPartition(c.Account)
-	prefix := records.CertsOf(c.Device)
-	if all, err := s.Store.Range(ctx, p, prefix, store.PrefixEnd(prefix), MaxEpochs, true); err != nil {
-		return err
-	} else if len(all) >= MaxEpochs {
-		return refusal.Limit("epochs")
-	}
-	if err := s.Limiter.Allow("epoch", string(c.Account[:])); err != nil {
-		return err
-	}
-	b := new(store.Batch)
-	putCertificate(b, cert)
-	err = s.Store.Commit(ctx, p, b)
-	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
-		err = s.Store.Commit(ctx, p, b)
-	}
-	if errors.Is(err, store.ErrChanged) {
-		return refusal.New(resealv1.Reason_REASON_CONFLICT)
-	}
-	if err != nil {
-		return err
-	}
-	s.Counter.Count("epochs", "")
-	s.Bus.Publish(s.Topics.Directory(c.Account), nil)
 	return nil
 }

@@ -225,7 +225,11 @@ func (s *Service) firstRecords(req *resealv1.FinishSignupRequest, id identity.Ac
 }
 
 func putCertificate(b *store.Batch, c *identity.SignedCertificate) {
-	b.PutOnce(records.CertKey(c.Certificate.Device, c.Certificate.Epoch), c.Bytes(), int64(c.Certificate.NotAfter.Add(certKept)))
+	b.PutOnce(records.CertKey(c.Certificate.Device, c.Certificate.Epoch), c.Bytes(), certExpires(c))
+}
+
+func certExpires(c *identity.SignedCertificate) int64 {
+	return int64(c.Certificate.NotAfter.Add(certKept))
 }
 
 // nameAccount lets the handle name the account, if it names nobody else.
