@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/identity"
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
@@ -75,6 +77,77 @@ func TestSendAndJoinSeeEachOther(t *testing.T) {
 		bob.Account.Devices = append(bob.Account.Devices, n)
 		if bob.Refresh(); len(bob.List.List.Devices) != len(bob.Account.Devices) {
 			t.Fatalf("round %d: the list has %d devices", round, len(bob.List.List.Devices))
+		}
+	}
+	t.Logf("%d rounds: the sender was told in %d, the device found it in %d", rounds, told, found)
+	if told == 0 || told == rounds || found == 0 {
+		t.Error("the race was never one")
+	}
+}
+
+// The same with a device whose certificate had run out, so that nobody wraps for
+// it, and that publishes its next epoch at the moment of a send: the sender is
+// told, or the device finds the message when it reads after publishing.
+func TestSendAndPublishSeeEachOther(t *testing.T) {
+	rounds := 300
+	if testing.Short() {
+		rounds = 100
+	}
+	w := tw.New(t, nil)
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(3, 4))
+	alice, bob := w.Account("alice"), w.Account("bob")
+	tablet := bob.Account.Join()
+	told, found := 0, 0
+	for round := range rounds {
+		for range 2 { // sessions live on by being used
+			w.Pass(identity.CertificateLife/2 + time.Hour)
+			for _, d := range []*tw.Device{alice, bob, tablet} {
+				tw.Must[*resealv1.GetBookResponse](t)(d.C.GetBook(ctx, &resealv1.GetBookRequest{}))
+			}
+		}
+		alice.Publish()
+		bob.Publish()
+		m := alice.Compose(bob.Account, nil)
+		req := m.Request(tablet)
+		next := &resealv1.PublishEpochRequest{Certified: tablet.Certified(tablet.NewEpoch())}
+		w.Outcomes(func(store.Partition, *store.Batch) memory.Outcome {
+			mu.Lock()
+			defer mu.Unlock()
+			switch dice.IntN(12) {
+			case 0:
+				return memory.Now
+			case 1:
+				return memory.Never
+			}
+			return memory.Known
+		})
+		var stale, seen bool
+		var all sync.WaitGroup
+		all.Go(func() {
+			stale = len(repeat(t, func() (*resealv1.SendResponse, error) { return alice.C.Mailbox.Send(ctx, req) }).Stale) > 0
+		})
+		all.Go(func() {
+			repeat(t, func() (*resealv1.PublishEpochResponse, error) { return tablet.C.PublishEpoch(ctx, next) })
+			seen = tablet.Today().Find(m.Header.ID) != nil
+		})
+		all.Wait()
+		w.Outcomes(nil)
+		if t.Failed() {
+			return
+		}
+		if !stale && !seen {
+			t.Fatalf("round %d: nobody knows that the device lacks the message", round)
+		}
+		if stale {
+			told++
+			tw.Must[*resealv1.AddWrapsResponse](t)(alice.C.Mailbox.AddWraps(ctx, m.AddRequest(alice, tablet)))
+			if p := tablet.Today().Find(m.Header.ID); p == nil || !m.Opens(tablet, p.Wraps) {
+				t.Fatalf("round %d: the wrap for the new epoch does not open", round)
+			}
+		}
+		if seen {
+			found++
 		}
 	}
 	t.Logf("%d rounds: the sender was told in %d, the device found it in %d", rounds, told, found)
