@@ -66,8 +66,9 @@ const (
 )
 
 // Limiter refuses what comes too often. The kinds are "signup", "login",
-// "login_handle", "recovery", "recovery_handle", "challenge" (by address or
-// handle), "epoch" (by account).
+// "recovery" and "challenge" (by address), "login_handle" (by handle and network,
+// "handle@address"), "login_handle_all" and "recovery_handle" (by handle),
+// "password" and "epoch" (by account).
 type Limiter interface {
 	Allow(kind, key string) error
 }

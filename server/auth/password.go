@@ -106,7 +106,9 @@ func (s *Service) ListShares(ctx context.Context, _ *resealv1.ListSharesRequest)
 }
 
 // StartPasswordChange answers the registration of the account's next password.
-// It evaluates the account's OPRF, as a login does, and counts as one.
+// It evaluates the account's OPRF, as a login does, but only for those who have
+// the password or the recovery code: it has a bucket of its own by account, which
+// logins begun by strangers do not touch.
 func (s *Service) StartPasswordChange(ctx context.Context, req *resealv1.StartPasswordChangeRequest) (*resealv1.StartPasswordChangeResponse, error) {
 	c, err := fresh(ctx)
 	if err != nil {
@@ -116,7 +118,7 @@ func (s *Service) StartPasswordChange(ctx context.Context, req *resealv1.StartPa
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if err := s.Limiter.Allow("login_handle", a.pw.Handle); err != nil {
+	if err := s.Limiter.Allow("password", string(c.Account[:])); err != nil {
 		return nil, err
 	}
 	resp, err := s.Opaque.Register(handle.Handle(a.pw.Handle), req.RegistrationRequest)

@@ -7,10 +7,12 @@ import (
 	"connectrpc.com/connect/v2/connectinprocess"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/memory"
 )
@@ -197,5 +199,39 @@ func TestChangePasswordUnknownOutcome(t *testing.T) {
 				t.Errorf("%v, %v", resp, err)
 			}
 		})
+	}
+}
+
+// What strangers use up by logging in at a handle is not what its owner's change
+// of the password takes from.
+func TestPasswordChangeRate(t *testing.T) {
+	rate := func(n int) limits.Rate { return limits.Rate{PerSecond: 0.001, Burst: n} }
+	w := tw.New(t, func(c *server.Config) {
+		c.Limits = &limits.Config{Rates: map[string]limits.Rate{limits.LoginHandle: rate(1), limits.LoginHandleAll: rate(1), limits.Password: rate(2)}}
+	})
+	w.SignUp("alice", password)
+	_, _, c, err := w.Login("alice", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err = w.Login("alice", "a stranger's guess")
+	tw.Refused(t, err, resealv1.Reason_REASON_RATE)
+	begin := func() error {
+		_, m1, err := opaque.StartRegistration("alice", []byte(newPassword))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.StartPasswordChange(ctx, &resealv1.StartPasswordChangeRequest{RegistrationRequest: m1})
+		return err
+	}
+	for range 2 {
+		if err := begin(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = begin()
+	tw.Refused(t, err, resealv1.Reason_REASON_RATE)
+	if got := refusal.Detail(err).GetLimit(); got != limits.Password {
+		t.Errorf("refused by %q", got)
 	}
 }

@@ -34,6 +34,7 @@ const (
 	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
 	// this bounds how often an account's devices are told, not the guessing.
 	RecoveryHandle = "recovery_handle"
+	Password       = "password"    // password changes begun, by account
 	Challenge      = "challenge"   // possession challenges, by address
 	Epoch          = "epoch"       // certificates published, by account
 	Inbox          = "inbox"       // messages that arrive, by sender and recipient
@@ -79,6 +80,7 @@ func Default() Config {
 			LoginHandleAll: {1, 200},
 			Recovery:       {1.0 / 30, 20},
 			RecoveryHandle: {1.0 / 60, 10},
+			Password:       {1.0 / 60, 20},
 			Challenge:      {1, 60},
 			Epoch:          {1.0 / 600, 20},
 			Inbox:          {2, 2000},
