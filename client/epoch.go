@@ -221,13 +221,47 @@ func (s *step) epochRefused(req *resealv1.PublishEpochRequest, why *Refusal) {
 	}
 }
 
+// namedEpochs are the certificates of this device that the kept wraps of
+// messages name which wait here and have not expired.
+func (s *step) namedEpochs() map[identity.CertHash]bool {
+	named := map[identity.CertHash]bool{}
+	for _, name := range s.tx.names(prefixWait) {
+		id, err := message.ParseID(name[len(prefixWait):])
+		if err != nil {
+			continue
+		}
+		in := s.in(id)
+		if in == nil || in.State != inWaiting {
+			continue
+		}
+		h, err := message.ParseHeader(in.Header)
+		if err != nil || h.Expired(s.now) {
+			continue
+		}
+		for _, raw := range in.Wraps {
+			w, err := message.ParseWrap(raw)
+			if err == nil && w.Context.Fits(h) == nil && w.Context.To.Account == s.e.id.account && w.Context.To.Device == s.e.id.device {
+				named[w.Context.To.Cert] = true
+			}
+		}
+	}
+	return named
+}
+
 // dropOldEpochs forgets private halves, at a complete sync that began long
 // enough after their successor was published, and other devices' certificates
-// that no pending message names any more.
+// that no pending message names any more. What waits was looked at again
+// before: a wrap that is still kept may open later, with the epoch that it
+// names.
 func (s *step) dropOldEpochs() {
+	named := s.namedEpochs()
 	for _, name := range s.tx.names(prefixEpoch) {
 		r := load[state.Epoch](&s.tx, name)
-		if r != nil && r.SupersededAt != 0 && identity.MayErase(identity.Time(r.SupersededAt), s.e.connectedAt) {
+		if r == nil || r.SupersededAt == 0 || !identity.MayErase(identity.Time(r.SupersededAt), s.e.connectedAt) {
+			continue
+		}
+		c, err := identity.ParseCertificate(r.Certificate)
+		if err != nil || !named[c.Hash()] || identity.MustErase(identity.Time(r.SupersededAt), s.now) {
 			s.tx.delete(name)
 		}
 	}

@@ -287,11 +287,11 @@ func (s *step) dayRead(ev DayRead) error {
 func (s *step) synced(ev Synced) error {
 	s.e.behind = false
 	s.edit(func(self *state.Self) { self.SyncedDay, self.SyncedAt = ev.Through, uint64(s.now) })
-	s.dropOldEpochs()
-	s.freshEpoch()
 	if err := s.reopen(func(message.Header) bool { return true }); err != nil {
 		return err
 	}
+	s.dropOldEpochs()
+	s.freshEpoch()
 	s.ask(true)
 	s.rereadSynced()
 	s.show(CaughtUp{})

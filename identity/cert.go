@@ -23,6 +23,10 @@ const (
 	// is kept at the least. The day over StaleAfter is for clocks that differ
 	// and wraps that are on their way.
 	EraseAfter = 7 * 24 * time.Hour
+	// EraseAlways is how long after its successor was published a private half
+	// may be kept for what waits to be opened: EraseAfter, and the 30 days that
+	// a message lives.
+	EraseAlways = EraseAfter + 30*24*time.Hour
 	// ClockSkew is how far a clock may be off: the server refuses more.
 	ClockSkew = time.Hour
 )

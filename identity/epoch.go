@@ -27,6 +27,13 @@ func MayErase(successorPublished, syncStarted Time) bool {
 	return syncStarted.Sub(successorPublished) >= EraseAfter
 }
 
+// MustErase reports whether the private half of an epoch has to go whatever
+// still names it: no wrap to it that was not stale when it was stored is of a
+// message that lives longer (30 days).
+func MustErase(successorPublished, now Time) bool {
+	return now.Sub(successorPublished) >= EraseAlways
+}
+
 // CheckSuccessor says whether next may be published, or believed, after prev.
 // Both must verify under the same device key, which the caller checked. The
 // same certificate again is no error. Errors: ErrOtherAccount (account or

@@ -219,6 +219,8 @@ func TestEpochTimes(t *testing.T) {
 		{"stale when the clock fell back", StaleWrap(at, at-1), false},
 		{"erase before 7 days", MayErase(at, at.Add(EraseAfter)-1), false},
 		{"erase at 7 days", MayErase(at, at.Add(EraseAfter)), true},
+		{"keep for what waits before 37 days", MustErase(at, at.Add(EraseAlways)-1), false},
+		{"erase in any case at 37 days", MustErase(at, at.Add(37*24*time.Hour)), true},
 		{"erase when the clock fell back", MayErase(at, at-1), false},
 	} {
 		if x.got != x.want {
