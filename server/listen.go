@@ -50,7 +50,8 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) newMux() *mux.Handler {
 	o := mux.Options{
 		Origins: s.config.Origins, Version: s.config.Version, MaxMessage: MaxRequest, MaxConns: s.config.MaxConns,
-		Now: s.config.Now, Closed: func(r mux.Reason) { s.metrics.Count("stream_ends", string(r)) }, Log: s.log,
+		WriteTimeout: s.times.write,
+		Now:          s.config.Now, Closed: func(r mux.Reason) { s.metrics.Count("stream_ends", string(r)) }, Log: s.log,
 	}
 	errors.As(refusal.New(resealv1.Reason_REASON_DRAINING), &o.Draining)
 	return mux.NewHandler(s.calls, o)
