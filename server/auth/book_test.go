@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -125,4 +126,31 @@ func TestSetBlocked(t *testing.T) {
 	_, err = d.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: tw.Random(16), Blocked: true})
 	tw.Refused(t, err, resealv1.Reason_REASON_LIMIT)
 	tw.Must[*resealv1.SetBlockedResponse](t)(d.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: tw.Random(16)}))
+}
+
+// A part of the book that stands is not in the store, which no crash does: it is
+// a fault of the store, and the log says of what. Reading ends all the same.
+func TestBookPartMissing(t *testing.T) {
+	w := tw.New(t, nil)
+	d := w.Account("alice")
+	tw.Must[*resealv1.PutBookResponse](t)(d.C.PutBook(ctx, &resealv1.PutBookRequest{BaseVersion: 1, Book: book(2, 3)}))
+	p := records.AccountPartition(d.Account.ID)
+	keys := tw.Must[[]store.Record](t)(w.Store.Range(ctx, p, records.Parts, store.PrefixEnd(records.Parts), 10, true))
+	if err := w.Store.Commit(ctx, p, new(store.Batch).DeleteOnce(keys[1].Key)); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Store.Examined()
+	_, err := d.C.GetBook(ctx, &resealv1.GetBookRequest{})
+	tw.Refused(t, err, resealv1.Reason_REASON_INTERNAL)
+	if n := w.Store.Examined() - before; n > 20 {
+		t.Errorf("%d records read", n)
+	}
+	if log := string(w.Log.Bytes()); !strings.Contains(log, "a part of the book is missing") {
+		t.Errorf("the log does not say what is damaged: %s", log)
+	}
+	// The account's devices have the book: a new version heals it.
+	tw.Must[*resealv1.PutBookResponse](t)(d.C.PutBook(ctx, &resealv1.PutBookRequest{BaseVersion: 2, Book: book(3, 2)}))
+	if got := getBook(t, d); got.Version != 3 || len(got.Parts) != 2 {
+		t.Error("another book")
+	}
 }
