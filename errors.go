@@ -85,6 +85,9 @@ var (
 	// ErrStrangers: messages of strangers stay at the server until some of those
 	// here are over, or their senders are accepted or blocked.
 	ErrStrangers = errors.New("reseal: too many messages of strangers: accept or block some of their senders")
+	// ErrBookFull: the contact book is full. Contacts beyond it are known on the
+	// device that made them only.
+	ErrBookFull = errors.New("reseal: the contact book is full: this change stays on this device")
 	// ErrServerFull: no room at the server.
 	ErrServerFull = errors.New("reseal: the server takes nothing more now")
 	// ErrClosed: the account or installation was closed.

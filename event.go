@@ -56,7 +56,8 @@ const (
 	// KindClosed: a contact's account was closed, as the server says. Handle.
 	KindClosed EventKind = "closed"
 	// KindTrouble: something failed here, a full disk say; or messages stay at
-	// the server, with ErrNoRoom or ErrStrangers. Text, Err.
+	// the server, with ErrNoRoom or ErrStrangers; or a contact is known on
+	// this device only, with ErrBookFull. Text, Err.
 	KindTrouble EventKind = "trouble"
 )
 
@@ -170,6 +171,8 @@ func (a *Account) shown(n client.Notice) {
 			e.Err = ErrStrangers
 		}
 		e.Text = e.Err.Error()
+	case client.BookFull:
+		e.Kind, e.Err, e.Text = KindTrouble, ErrBookFull, ErrBookFull.Error()
 	case client.CaughtUp:
 		e.Kind = KindCaughtUp
 	default:

@@ -25,15 +25,35 @@ var errTwoKeys = errors.New("two devices of yours know this contact by different
 
 // ownBook is the book as this device has it.
 func (s *step) ownBook() *book.Book {
-	if len(s.me().Book) == 0 {
+	enc := s.encodedBook()
+	if len(enc) == 0 {
 		return new(book.Book)
 	}
-	b, err := book.Parse(s.me().Book)
+	b, err := book.Parse(enc)
 	if err != nil {
 		s.tx.err = fmt.Errorf("%w: book", ErrState)
 		return new(book.Book)
 	}
 	return b
+}
+
+// encodedBook is the book's record, empty where there is none. It is a record of
+// its own: at its largest it is near what one record may take.
+func (s *step) encodedBook() []byte {
+	b, _ := s.tx.get(nameBook)
+	return b
+}
+
+// BookFull: the book is full, so that this device alone knows of the change that
+// was made to a contact. Nothing else stops working.
+type BookFull struct{}
+
+func (BookFull) notice() {}
+
+// bookFull tells of a change that the full book could not take.
+func (s *step) bookFull() {
+	s.count.BookFull++
+	s.show(BookFull{})
 }
 
 // dirtyBook notes that a contact changed; noteBook writes it at the step's end.
@@ -55,13 +75,18 @@ func (s *step) noteBook() {
 			noteContact(b, c, slices.Contains(s.chosen, id))
 		}
 	}
-	s.saveBook(b, true)
+	s.saveBook(b)
 }
 
 // noteContact brings one contact record into the book. While devices disagree
-// about its key, only the user's choice changes that.
+// about its key, only the user's choice changes that. Of those about whom the
+// user decided nothing, only who is in it already is followed: whoever writes
+// becomes a contact, and anybody could fill it.
 func noteContact(b *book.Book, c *state.Contact, chosen bool) {
 	if c.ListVersion == 0 {
+		return
+	}
+	if _, in := b.Contact(identity.AccountID(c.Account)); !in && !isKnown(c) {
 		return
 	}
 	pin := pinOf(c)
@@ -86,22 +111,19 @@ func noteContact(b *book.Book, c *state.Contact, chosen bool) {
 	b.Put(k)
 }
 
-// saveBook stores the book; dirty puts it to the server too.
-func (s *step) saveBook(b *book.Book, dirty bool) {
+// saveBook stores the book and puts it, where anything in it changed.
+func (s *step) saveBook(b *book.Book) {
 	enc, err := b.Encode()
 	if err != nil {
-		// Full, at ten thousand contacts: the newest are not shared with other
-		// devices, and nothing else stops working.
-		s.count.BookFull++
+		s.bookFull()
 		return
 	}
-	if bytes.Equal(enc, s.me().Book) && (s.me().BookDirty || !dirty) {
+	if bytes.Equal(enc, s.encodedBook()) {
 		return
 	}
-	s.edit(func(self *state.Self) { self.Book, self.BookDirty = enc, self.BookDirty || dirty })
-	if dirty {
-		s.putBook()
-	}
+	s.tx.put(nameBook, enc)
+	s.edit(func(self *state.Self) { self.BookDirty = true })
+	s.putBook()
 }
 
 // putBook puts the book as the version after the newest one known.
@@ -115,7 +137,7 @@ func (s *step) putBook() {
 		s.tx.err = fmt.Errorf("client: internal error: %w", err)
 		return
 	}
-	s.e.bookPutting = bytes.Clone(s.me().Book)
+	s.e.bookPutting = bytes.Clone(s.encodedBook())
 	s.do(Call{fmt.Sprintf("book/put/%d", version), &resealv1.PutBookRequest{
 		BaseVersion: s.me().BookVersion, Book: &resealv1.Book{Version: version, Parts: st.Parts},
 	}})
@@ -131,7 +153,7 @@ func (s *step) bookPut(req *resealv1.PutBookRequest) {
 	if req.Book.GetVersion() <= s.me().BookVersion {
 		return
 	}
-	same := bytes.Equal(s.e.bookPutting, s.me().Book)
+	same := bytes.Equal(s.e.bookPutting, s.encodedBook())
 	s.edit(func(self *state.Self) { self.BookVersion, self.BookDirty = req.Book.Version, !same })
 	if !same {
 		s.putBook()
@@ -169,17 +191,22 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 		return nil
 	}
 	merged := book.Merge(s.ownBook(), remote)
+	ours, err := merged.Encode()
+	if err != nil {
+		// Together they are too much: this device's own stay its own.
+		s.bookFull()
+		merged = remote
+		if ours, err = remote.Encode(); err != nil {
+			return fmt.Errorf("client: internal error: %w", err)
+		}
+	}
 	for _, c := range merged.Contacts() {
-		s.applyContact(c)
+		s.applyContact(merged, c)
 	}
-	theirs, err1 := remote.Encode()
-	ours, err2 := merged.Encode()
-	if err1 != nil || err2 != nil {
-		s.count.BookFull++
-		return nil
-	}
-	dirty := !bytes.Equal(theirs, ours)
-	s.edit(func(self *state.Self) { self.Book, self.BookVersion, self.BookDirty = ours, version, dirty })
+	theirs, err := remote.Encode()
+	dirty := err != nil || !bytes.Equal(theirs, ours)
+	s.tx.put(nameBook, ours)
+	s.edit(func(self *state.Self) { self.BookVersion, self.BookDirty = version, dirty })
 	if dirty {
 		s.putBook()
 	}
@@ -192,7 +219,7 @@ func (s *step) bookAlarm(why string) {
 }
 
 // applyContact brings what the book says of a contact into its record.
-func (s *step) applyContact(k book.Contact) {
+func (s *step) applyContact(b *book.Book, k book.Contact) {
 	c := s.contact(k.Account)
 	if k.Removed || (c == nil && len(k.Pins) == 0) {
 		return
@@ -207,9 +234,9 @@ func (s *step) applyContact(k book.Contact) {
 	if k.Verified != (identity.AccountPublic{}) {
 		c.VerifiedKey = k.Verified[:]
 	}
-	if k.Handle != "" && c.Handle != string(k.Handle) {
+	if k.Handle != "" {
 		c.Handle = string(k.Handle)
-		s.tx.put(prefixHandle+c.Handle, c.Account)
+		s.bookHandle(b, k)
 	}
 	switch pin, err := k.Current(); {
 	case errors.Is(err, book.ErrConflict):
@@ -244,6 +271,34 @@ func (s *step) applyContact(k book.Contact) {
 	s.decided(c, accepted, blocked)
 }
 
+// bookHandle lets a handle name a contact of the book. Of several with that
+// handle it names, on every device, whom the user accepted, then who was not
+// called so later than another; and it is taken away from nobody whom the user
+// knows by it here.
+func (s *step) bookHandle(b *book.Book, k book.Contact) {
+	named := b.Named(k.Handle)
+	rank := func(c book.Contact) (n int) {
+		if !c.Accepted {
+			n += 2
+		}
+		if c.Renamed {
+			n++
+		}
+		return n
+	}
+	slices.SortStableFunc(named, func(a, b book.Contact) int { return rank(a) - rank(b) })
+	if len(named) == 0 || named[0].Account != k.Account {
+		return
+	}
+	name := prefixHandle + string(k.Handle)
+	if old, ok := s.tx.get(name); ok && len(old) == len(k.Account) && identity.AccountID(old) != k.Account {
+		if c := s.contact(identity.AccountID(old)); c != nil && (c.Accepted || (isKnown(c) && !k.Accepted)) {
+			return
+		}
+	}
+	s.tx.put(name, k.Account[:])
+}
+
 // setPin takes a pin that another device vouches for; the list that belongs to
 // it is fetched.
 func setPin(c *state.Contact, p identity.Pin) {
@@ -256,7 +311,7 @@ func setPin(c *state.Contact, p identity.Pin) {
 func (s *step) outstandingBook() {
 	s.e.bookGetting = false
 	switch {
-	case s.me().BookVersion == 0:
+	case s.me().BookVersion == 0 || len(s.encodedBook()) == 0:
 		s.getBook()
 	case s.me().BookDirty:
 		s.putBook()

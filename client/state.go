@@ -40,6 +40,7 @@ type Batch []Write
 // derived; everything else is described in internal/state/state.proto.
 const (
 	nameSelf      = "self"
+	nameBook      = "book" // the account book, encoded as package book does
 	prefixEpoch   = "epoch/"
 	prefixContact = "contact/"
 	prefixHandle  = "handle/"

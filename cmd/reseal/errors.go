@@ -124,6 +124,7 @@ var kinds = []kind{
 	{"open_folder", any_(vault.ErrOpenFolder), "", `chmod 700 it, and think about who may have written there`},
 	{"full", any_(reseal.ErrFull), "the disk is full", "make room and repeat: what was stored before is intact"},
 	{"no_room", any_(reseal.ErrNoRoom), "too many messages are stored on this device", "open some, or wait until they expire: what is new waits at the server"},
+	{"book_full", any_(reseal.ErrBookFull), "the contact book is full", "your other devices do not learn of this change"},
 	{"strangers", any_(reseal.ErrStrangers), "too many messages of strangers", `"reseal contacts accept HANDLE" or "contacts block HANDLE" makes room: what is new waits at the server`},
 	{"server_full", any_(reseal.ErrServerFull), "the server takes nothing more now", "try again later"},
 	{"uncertain", any_(reseal.ErrUncertain), "it is not known whether the change happened: one of the two passwords works", "log in with the new one, then with the old one, to see"},

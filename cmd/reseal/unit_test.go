@@ -112,7 +112,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrNewer": reseal.ErrNewer, "ErrFull": reseal.ErrFull, "ErrServerFull": reseal.ErrServerFull, "ErrClosed": reseal.ErrClosed,
 		"ErrLastDevice": reseal.ErrLastDevice, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
-		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers,
+		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
 	}
 	for name := range sentinels(t, "../..") {

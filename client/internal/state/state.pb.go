@@ -38,9 +38,7 @@ type Self struct {
 	SyncedAt    uint64 `protobuf:"varint,10,opt,name=synced_at,json=syncedAt,proto3" json:"synced_at,omitempty"`
 	BookVersion uint64 `protobuf:"varint,11,opt,name=book_version,json=bookVersion,proto3" json:"book_version,omitempty"`
 	BookDirty   bool   `protobuf:"varint,12,opt,name=book_dirty,json=bookDirty,proto3" json:"book_dirty,omitempty"`
-	// Settings of the book.
-	Book       []byte `protobuf:"bytes,13,opt,name=book,proto3" json:"book,omitempty"`
-	LoggedInAt uint64 `protobuf:"varint,14,opt,name=logged_in_at,json=loggedInAt,proto3" json:"logged_in_at,omitempty"`
+	LoggedInAt  uint64 `protobuf:"varint,14,opt,name=logged_in_at,json=loggedInAt,proto3" json:"logged_in_at,omitempty"`
 	// A rotation on its way: once the own list carries next_key, next_book_key
 	// is the book's key. next_row_key is taken for the section after that, then
 	// forgotten.
@@ -163,13 +161,6 @@ func (x *Self) GetBookDirty() bool {
 		return x.BookDirty
 	}
 	return false
-}
-
-func (x *Self) GetBook() []byte {
-	if x != nil {
-		return x.Book
-	}
-	return nil
 }
 
 func (x *Self) GetLoggedInAt() uint64 {
@@ -1660,7 +1651,7 @@ var File_state_proto protoreflect.FileDescriptor
 
 const file_state_proto_rawDesc = "" +
 	"\n" +
-	"\vstate.proto\x12\x10reseal.client.v1\"\xeb\x03\n" +
+	"\vstate.proto\x12\x10reseal.client.v1\"\xdd\x03\n" +
 	"\x04Self\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x16\n" +
@@ -1677,14 +1668,13 @@ const file_state_proto_rawDesc = "" +
 	" \x01(\x04R\bsyncedAt\x12!\n" +
 	"\fbook_version\x18\v \x01(\x04R\vbookVersion\x12\x1d\n" +
 	"\n" +
-	"book_dirty\x18\f \x01(\bR\tbookDirty\x12\x12\n" +
-	"\x04book\x18\r \x01(\fR\x04book\x12 \n" +
+	"book_dirty\x18\f \x01(\bR\tbookDirty\x12 \n" +
 	"\flogged_in_at\x18\x0e \x01(\x04R\n" +
 	"loggedInAt\x12\x19\n" +
 	"\bnext_key\x18\x0f \x01(\fR\anextKey\x12\"\n" +
 	"\rnext_book_key\x18\x10 \x01(\fR\vnextBookKey\x12 \n" +
 	"\fnext_row_key\x18\x11 \x01(\fR\n" +
-	"nextRowKey\"\xbc\x01\n" +
+	"nextRowKeyJ\x04\b\r\x10\x0e\"\xbc\x01\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x19\n" +
 	"\bkey_seed\x18\x02 \x01(\fR\akeySeed\x12\x1b\n" +
