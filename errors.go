@@ -13,6 +13,7 @@ import (
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/password"
 	"github.com/reseal/reseal/client/remote/link"
 	"github.com/reseal/reseal/client/remote/transfer"
 	"github.com/reseal/reseal/client/vault"
@@ -115,6 +116,10 @@ func (e *RenamedError) Error() string {
 
 // EndedError tells how a message ended.
 type EndedError = client.EndedError
+
+// WeakPasswordError: the password is too easy to guess, which a corrupted server
+// could try to do. Its Reason and Suggestions are for people.
+type WeakPasswordError = password.Weak
 
 // RateError: too many calls; After says when to come back.
 type RateError struct{ After time.Duration }

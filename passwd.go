@@ -22,7 +22,7 @@ var ErrUncertain = errors.New("reseal: it is not known whether the change happen
 // ChangePassword gives the account another password. Other logins of the
 // account end and need the new password; their devices, messages and contacts
 // stay as they are, and so does this login. Errors: ErrLogin (the old password
-// is wrong, or was changed meanwhile), *password.Weak, ErrUncertain, ErrOffline.
+// is wrong, or was changed meanwhile), *WeakPasswordError, ErrUncertain, ErrOffline.
 //
 // It does not evict somebody who knew the old password and logged in with it:
 // the account's keys were in their hands, and stay the same. Rotate does.

@@ -30,7 +30,7 @@ func ParseRecoveryCode(s string) (RecoveryCode, error) { return capsule.ParseRec
 // devices, and what they hold; other logins end, as with a change of the
 // password. Another recovery code takes the place of the one that was used: it
 // is shown once. Where it may have come into force it is returned beside an
-// error too. Errors: ErrRecoveryCode, ErrUncertain, *password.Weak, ErrLoggedIn,
+// error too. Errors: ErrRecoveryCode, ErrUncertain, *WeakPasswordError, ErrLoggedIn,
 // ErrOffline, ErrServer, *RateError.
 //
 // Where the copy of the account's keys was destroyed at the server, which who

@@ -30,7 +30,7 @@ var ErrSamePassword = errors.New("reseal: a rotation needs another password than
 // was destroyed at the server, only this device can stay: ErrCopy when keep
 // names others. The code is returned beside an error where it may have come
 // into force. Errors: ErrRecoveryCode, ErrSamePassword, ErrCopy, ErrUncertain,
-// *password.Weak, ErrUnknownDevice, ErrServer, ErrOffline, *RateError.
+// *WeakPasswordError, ErrUnknownDevice, ErrServer, ErrOffline, *RateError.
 func (a *Account) Rotate(ctx context.Context, newPassword []byte, code RecoveryCode, keep []identity.DeviceID) (RecoveryCode, error) {
 	var none RecoveryCode
 	normal, err := password.Check(string(newPassword), handleOf(a))

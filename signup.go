@@ -20,7 +20,7 @@ type RecoveryCode = capsule.RecoveryCode
 
 // SignUp makes an account with this installation as its first device, and logs
 // in. The recovery code is shown once and kept nowhere: without it and the
-// password the account is lost. Errors: *password.Weak, ErrHandle,
+// password the account is lost. Errors: *WeakPasswordError, ErrHandle,
 // ErrHandleTaken, ErrSignupClosed, ErrOffline, ErrNotReseal, *RateError.
 func (in *Installation) SignUp(ctx context.Context, name string, pass []byte) (*Account, RecoveryCode, error) {
 	h, err := handle.Parse(name)
