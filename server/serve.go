@@ -79,7 +79,12 @@ func (s *Server) cut() {
 	s.end()
 }
 
-func (s *Server) end() { s.once.Do(func() { close(s.drained) }) }
+func (s *Server) end() {
+	s.once.Do(func() {
+		s.auth.Wait()
+		close(s.drained)
+	})
+}
 
 // healthTimeout is how long the store may take to answer before the server
 // counts as ill.

@@ -118,6 +118,7 @@ type Service struct {
 	Closed bool
 
 	cache sessionCache
+	later tasks
 }
 
 func (s *Service) now() identity.Time { return identity.TimeOf(s.Now()) }

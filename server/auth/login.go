@@ -54,8 +54,7 @@ func (s *Service) knownFor(ctx context.Context, h handle.Handle) (*opaque.Known,
 	}
 	unknown := id.IsZero()
 	if unknown {
-		sum := sha256.Sum256([]byte("nobody\x00" + h))
-		id = identity.AccountID(sum[:16])
+		id = nobody(h)
 	}
 	rec, err := s.Store.Get(ctx, records.AccountPartition(id), records.Pw)
 	if unknown || errors.Is(err, store.ErrAbsent) || (err == nil && rec.Gone()) {
@@ -69,6 +68,12 @@ func (s *Service) knownFor(ctx context.Context, h handle.Handle) (*opaque.Known,
 		return nil, err
 	}
 	return &opaque.Known{Account: id, Credential: pw.Credential, Record: pw.Opaque}, nil
+}
+
+// nobody is an account that does not exist, one for each handle.
+func nobody(h handle.Handle) identity.AccountID {
+	sum := sha256.Sum256([]byte("nobody\x00" + h))
+	return identity.AccountID(sum[:16])
 }
 
 // FinishLogin takes KE3 and makes the session, not bound to a device yet.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -21,6 +22,61 @@ func (s *Service) tell(ctx context.Context, l *identity.SignedList, n records.No
 			s.Log.WarnContext(ctx, "auth: a notice was not told", "error", err)
 		}
 	}
+}
+
+// laterTime is how long telling after the answer may take.
+const laterTime = 10 * time.Second
+
+// tellLater is tell, after the call has been answered. See [Service.Wait].
+func (s *Service) tellLater(ctx context.Context, l *identity.SignedList, n records.Notice) {
+	s.later.run(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), laterTime)
+		defer cancel()
+		s.tell(ctx, l, n)
+	})
+}
+
+// Wait waits for what calls have left to do after their answers, some seconds at
+// most. The store must stay open until then.
+func (s *Service) Wait() { s.later.wait() }
+
+// tasks is a wait group that may be added to while somebody waits: calls go on
+// while a server is being cut off.
+type tasks struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n is 0 again; nil: nobody waits
+}
+
+func (t *tasks) run(f func()) {
+	t.mu.Lock()
+	t.n++
+	t.mu.Unlock()
+	go func() {
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.n--; t.n == 0 && t.idle != nil {
+				close(t.idle)
+				t.idle = nil
+			}
+		}()
+		f()
+	}()
+}
+
+func (t *tasks) wait() {
+	t.mu.Lock()
+	if t.n == 0 {
+		t.mu.Unlock()
+		return
+	}
+	if t.idle == nil {
+		t.idle = make(chan struct{})
+	}
+	idle := t.idle
+	t.mu.Unlock()
+	<-idle
 }
 
 func notice(what resealv1.AccountNotice_What, at identity.Time) records.Notice {

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -48,7 +50,7 @@ func (s *Service) startRecovery(ctx context.Context, h handle.Handle, req *resea
 		return nil, err
 	}
 	if id.IsZero() {
-		return nil, failed
+		return nil, cmp.Or(s.readNobody(ctx, h), failed)
 	}
 	a, err := s.read(ctx, id)
 	if refusal.Reason(err) == resealv1.Reason_REASON_UNKNOWN_ACCOUNT {
@@ -59,7 +61,9 @@ func (s *Service) startRecovery(ctx context.Context, h handle.Handle, req *resea
 	}
 	if !recovers(a.pw, req.RecoveryAuth) {
 		s.Counter.Count("passwords", "recovery_refused")
-		s.tell(ctx, a.list, notice(resealv1.AccountNotice_WHAT_RECOVERY_TRIED, s.hour()))
+		// Not before the answer, which would take longer than for a handle that
+		// nobody has.
+		s.tellLater(ctx, a.list, notice(resealv1.AccountNotice_WHAT_RECOVERY_TRIED, s.hour()))
 		return nil, failed
 	}
 	token, err := tokenOf(req)
@@ -75,6 +79,18 @@ func (s *Service) startRecovery(ctx context.Context, h handle.Handle, req *resea
 		return nil, err
 	}
 	return s.recovering(ctx, a)
+}
+
+// readNobody reads what [Service.read] does, of an account that does not exist, so
+// that a handle that nobody has takes as long as another.
+func (s *Service) readNobody(ctx context.Context, h handle.Handle) error {
+	p := records.AccountPartition(nobody(h))
+	for _, k := range []store.Key{records.Pw, records.List} {
+		if _, err := s.Store.Get(ctx, p, k); err != nil && !errors.Is(err, store.ErrAbsent) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Service) recovering(ctx context.Context, a *account) (*resealv1.StartRecoveryResponse, error) {

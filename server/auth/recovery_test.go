@@ -16,6 +16,7 @@ import (
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store"
+	"github.com/reseal/reseal/store/memory"
 )
 
 // recovering begins a recovery and returns a client with its session.
@@ -61,7 +62,10 @@ func TestRecovery(t *testing.T) {
 	if texts = append(texts, err.Error()); texts[0] != texts[1] {
 		t.Errorf("a wrong code and an unknown handle differ: %q", texts)
 	}
-	for _, dev := range []*tw.Device{d, second} {
+	for _, dev := range []*tw.Device{d, second} { // after the answer
+		for n := 0; n < 2000 && len(notices(t, dev)) == 0; n++ {
+			time.Sleep(10 * time.Millisecond)
+		}
 		if n := notices(t, dev); len(n) != 1 || n[0].What != uint8(resealv1.AccountNotice_WHAT_RECOVERY_TRIED) {
 			t.Errorf("told of the wrong code: %v", n)
 		}
@@ -123,6 +127,35 @@ func TestRecovery(t *testing.T) {
 	_, resp, _, err = recovering(t, d, next)
 	if err != nil || !bytes.Equal(resp.Root, renewed.Root) {
 		t.Errorf("the new code: %v", err)
+	}
+}
+
+// A wrong code at a handle and any code at one that nobody has are answered after
+// the same reads, and before anybody is told.
+func TestRecoveryTakesAsLongForNobody(t *testing.T) {
+	w := tw.New(t, nil)
+	d := w.Account("alice")
+	release := make(chan struct{})
+	w.Outcomes(func(store.Partition, *store.Batch) memory.Outcome {
+		<-release
+		return memory.Known
+	})
+	reads := map[string]uint64{}
+	for _, h := range []string{"alice", "nobody"} {
+		before := w.Store.Examined()
+		_, err := w.Client("").StartRecovery(ctx, &resealv1.StartRecoveryRequest{Handle: h, RecoveryAuth: tw.Random(32), SessionHash: tw.Random(32)})
+		tw.Refused(t, err, resealv1.Reason_REASON_LOGIN_FAILED)
+		reads[h] = w.Store.Examined() - before
+	}
+	if reads["alice"] != reads["nobody"] {
+		t.Errorf("reads: %v", reads)
+	}
+	close(release)
+	for n := 0; len(notices(t, d)) == 0; n++ {
+		if n == 2000 {
+			t.Fatal("the account was not told")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
