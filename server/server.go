@@ -181,7 +181,7 @@ func (s *Server) assemble(c Config) error {
 	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}
 	s.calls = connect.NewServer(s.observe, s.admit, s.auth.Interceptor(), s.limitAccount)
 	resealv1connect.RegisterAccountServiceHandler(s.calls, s.auth)
-	resealv1connect.RegisterDirectoryServiceHandler(s.calls, &directory.Service{Store: st, Log: c.Log})
+	resealv1connect.RegisterDirectoryServiceHandler(s.calls, &directory.Service{Store: st, Limiter: s.limits, Log: c.Log})
 	resealv1connect.RegisterMailboxServiceHandler(s.calls, mailboxHandler{s.mailbox, retries{router}})
 	s.mux = s.newMux()
 	return nil

@@ -109,7 +109,7 @@ func (w *World) serve() {
 		Rand: w.rand, Stop: make(chan struct{}),
 	}
 	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now}
-	w.directory = &directory.Service{Store: w.store, Log: log}
+	w.directory = &directory.Service{Store: w.store, Limiter: free{}, Log: log}
 	w.calls = connect.NewServer()
 	resealv1connect.RegisterMailboxServiceHandler(w.calls, struct {
 		*mailbox.Service
@@ -129,6 +129,8 @@ func (topics) Book(a identity.AccountID) string      { return mailbox.BookTopic(
 type free struct{}
 
 func (free) Allow(string, string) error { return nil }
+
+func (free) AllowN(string, string, int) error { return nil }
 
 // counts are the server's counters. Streams count too, so it has a lock.
 type counts struct {

@@ -25,15 +25,32 @@ const (
 	MaxCertificates = 64
 )
 
+// Limiter refuses what comes too often. The kind is "directory", by account: one
+// for each account or certificate that is asked for. A handle can be tried by
+// asking, and one call asks for hundreds of accounts.
+type Limiter interface {
+	AllowN(kind, key string, n int) error
+}
+
 // Service is the directory. Its methods may be called from many goroutines.
 type Service struct {
-	Store store.Store
-	Log   *slog.Logger
+	Store   store.Store
+	Limiter Limiter
+	Log     *slog.Logger
+}
+
+// room takes n lookups from the caller's bucket.
+func (s *Service) room(ctx context.Context, n int) error {
+	c, err := caller.From(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Limiter.AllowN("directory", string(c.Account[:]), n)
 }
 
 // Lookup finds an account by its handle.
 func (s *Service) Lookup(ctx context.Context, req *resealv1.LookupRequest) (*resealv1.LookupResponse, error) {
-	if _, err := caller.From(ctx); err != nil {
+	if err := s.room(ctx, 1); err != nil {
 		return nil, err
 	}
 	h, err := handle.Parse(req.Handle)
@@ -75,6 +92,9 @@ func (s *Service) GetAccounts(ctx context.Context, req *resealv1.GetAccountsRequ
 	if len(req.Accounts) > MaxAccounts {
 		return nil, refusal.Limit("accounts")
 	}
+	if err := s.room(ctx, len(req.Accounts)); err != nil {
+		return nil, err
+	}
 	resp := new(resealv1.GetAccountsResponse)
 	for _, a := range req.Accounts {
 		if len(a.AccountId) != len(identity.AccountID{}) {
@@ -99,6 +119,9 @@ func (s *Service) GetCertificates(ctx context.Context, req *resealv1.GetCertific
 	}
 	if len(req.Certificates) > MaxCertificates {
 		return nil, refusal.Limit("certificates")
+	}
+	if err := s.room(ctx, len(req.Certificates)); err != nil {
+		return nil, err
 	}
 	resp := new(resealv1.GetCertificatesResponse)
 	for _, n := range req.Certificates {

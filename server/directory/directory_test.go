@@ -8,6 +8,8 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
 )
 
 var ctx = context.Background()
@@ -49,4 +51,31 @@ func TestAccountsAndCertificates(t *testing.T) {
 	tw.Refused(t, err, resealv1.Reason_REASON_MALFORMED)
 	_, err = bob.C.Directory.GetCertificates(ctx, &resealv1.GetCertificatesRequest{Certificates: []*resealv1.NamedCertificate{{}}})
 	tw.Refused(t, err, resealv1.Reason_REASON_MALFORMED)
+}
+
+// Each account that is asked for costs, also one that is not there: handles are
+// not to be tried by the million.
+func TestLookupRate(t *testing.T) {
+	w := tw.New(t, func(c *server.Config) {
+		c.Limits = &limits.Config{Rates: map[string]limits.Rate{limits.Directory: {PerSecond: 0.001, Burst: 5}}}
+	})
+	alice, bob := w.Account("alice"), w.Account("bob")
+	lookup := func(d *tw.Device, h string) error {
+		_, err := d.C.Directory.Lookup(ctx, &resealv1.LookupRequest{Handle: h})
+		return err
+	}
+	known := &resealv1.KnownAccount{AccountId: alice.Account.ID[:]}
+	if err := lookup(bob, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	tw.Refused(t, lookup(bob, "nobody"), resealv1.Reason_REASON_UNKNOWN_ACCOUNT)
+	tw.Must[*resealv1.GetAccountsResponse](t)(bob.C.Directory.GetAccounts(ctx, &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{known, known, known}}))
+	tw.Refused(t, lookup(bob, "nobody"), resealv1.Reason_REASON_RATE)
+	_, err := bob.C.Directory.GetCertificates(ctx, &resealv1.GetCertificatesRequest{Certificates: []*resealv1.NamedCertificate{
+		{AccountId: alice.Account.ID[:], DeviceId: alice.ID[:], Epoch: 1},
+	}})
+	tw.Refused(t, err, resealv1.Reason_REASON_RATE)
+	if err := lookup(alice, "bob"); err != nil {
+		t.Errorf("another account: %v", err)
+	}
 }

@@ -40,6 +40,7 @@ const (
 	Inbox          = "inbox"       // messages that arrive, by sender and recipient
 	InboxAll       = "inbox_all"   // messages that arrive, by recipient
 	Repeat         = "repeat"      // calls made again for a message, by account and the other account
+	Directory      = "directory"   // accounts and certificates looked up, by account
 	Retry          = "retry"       // retry requests, by account
 	RetryNew       = "retry_new"   // retry requests made for the first time, by account and addressed account
 	RetryClose     = "retry_close" // retry requests withdrawn, by account
@@ -86,6 +87,7 @@ func Default() Config {
 			Inbox:          {2, 2000},
 			InboxAll:       {100, 100_000},
 			Repeat:         {20, 2000},
+			Directory:      {20, 4000},
 			Retry:          {4, 400},
 			RetryNew:       {0.2, 200},
 			RetryClose:     {4, 400},
