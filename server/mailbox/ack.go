@@ -27,6 +27,10 @@ func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequ
 		if !ok {
 			return nil, refusal.Malformed("entry")
 		}
+		// Entries are kept no longer; a delete of what never was is a record, too.
+		if today := s.now().Day(); day+QueueDays < today || day > today+1 {
+			continue
+		}
 		b := batches[day]
 		if b == nil {
 			b = new(store.Batch)

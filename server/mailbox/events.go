@@ -29,7 +29,9 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 		return err
 	}
 	defer s.close(st)
-	s.register(st)
+	if err := s.register(st); err != nil {
+		return err
+	}
 	for topic, f := range map[string]func([]byte){
 		queueTopic(c.Account): func(h []byte) {
 			if _, _, mine := parseEntryName(h, c.Device); mine {

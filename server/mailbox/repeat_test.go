@@ -3,6 +3,7 @@ package mailbox_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/server/mailbox"
 	"github.com/reseal/reseal/store"
+	"github.com/reseal/reseal/store/memory"
 )
 
 // lossy is a bus that loses hints while it is told to.
@@ -167,23 +169,31 @@ func (events) CloseRetry(context.Context, *resealv1.CloseRetryRequest) (*resealv
 	return nil, errors.ErrUnsupported
 }
 
-// A hint is lost and nobody repeats anything: an open stream finds what waits in
-// its queue by itself, wherever it lies, and once.
-func TestLostHintCostsTimeOnly(t *testing.T) {
-	w, alice, _, bob, bobTablet := pair(t)
+// beside is a mailbox over the world's store whose hints nobody else hears. Its
+// calls are those that as says.
+func beside(w *tw.World, as func() caller.Caller) tw.Client {
 	b := new(lossy)
 	b.losing.Store(true)
-	looking := &mailbox.Service{
+	m := &mailbox.Service{
 		Store: w.Store, Bus: b, Blobs: fakeBlobs{}, Sessions: alive{}, Limiter: limits.New(limits.Config{}, w.Now),
 		Counter: uncounted{}, Log: slog.New(slog.DiscardHandler), Now: w.Now, Rand: rand.Reader, Recheck: 5 * time.Millisecond,
 	}
 	calls := connect.NewServer(func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
-			return next(caller.With(ctx, caller.Caller{Account: bob.Account.ID, Device: bobTablet.ID}), spec, stream)
+			return next(caller.With(ctx, as()), spec, stream)
 		}
 	})
-	resealv1connect.RegisterMailboxServiceHandler(calls, events{looking})
-	bobTablet.C.Mailbox = tw.ClientOver(connectinprocess.New(calls), "").Mailbox
+	resealv1connect.RegisterMailboxServiceHandler(calls, events{m})
+	return tw.ClientOver(connectinprocess.New(calls), "")
+}
+
+// A hint is lost and nobody repeats anything: an open stream finds what waits in
+// its queue by itself, wherever it lies, and once.
+func TestLostHintCostsTimeOnly(t *testing.T) {
+	w, alice, _, bob, bobTablet := pair(t)
+	bobTablet.C.Mailbox = beside(w, func() caller.Caller {
+		return caller.Caller{Account: bob.Account.ID, Device: bobTablet.ID}
+	}).Mailbox
 	old, _ := alice.Send(bob.Account, func(h *message.Header) { h.Expires = h.Created.Add(message.MaxLife) })
 	w.Pass(20 * 24 * time.Hour)
 	// All that bob's stream has from here on it finds by itself: the hints of
@@ -199,6 +209,38 @@ func TestLostHintCostsTimeOnly(t *testing.T) {
 	// Next, since what went out does not go out again.
 	if ev := s.Next(); ev.GetEnd() == nil {
 		t.Errorf("%v", ev)
+	}
+}
+
+// However many sessions an account has, its streams on a node are bounded; and
+// what one account has open is no matter to another.
+func TestStreamsOfOneAccount(t *testing.T) {
+	w, alice, _, bob, _ := pair(t)
+	var session byte
+	who := alice
+	c := beside(w, func() caller.Caller {
+		session++
+		return caller.Caller{Account: who.Account.ID, Device: who.ID, Session: [32]byte{session}}
+	})
+	open := func() error {
+		st, err := c.Mailbox.Events(t.Context(), new(resealv1.EventsRequest))
+		for err == nil {
+			var ev *resealv1.EventsResponse
+			if ev, err = st.Receive(); ev.GetCaughtUp() != nil {
+				return nil
+			}
+		}
+		return err
+	}
+	for n := range 64 {
+		if err := open(); err != nil {
+			t.Fatalf("stream %d: %v", n, err)
+		}
+	}
+	tw.Refused(t, open(), resealv1.Reason_REASON_LIMIT)
+	who = bob
+	if err := open(); err != nil {
+		t.Errorf("another account: %v", err)
 	}
 }
 
@@ -240,5 +282,31 @@ func TestRepeatRate(t *testing.T) {
 	other := alice.Compose(carol.Account, nil).Request()
 	for range 2 {
 		send(t, alice, other)
+	}
+}
+
+// Entries of days that no queue reaches are passed over: what is not there need
+// not be deleted, and every delete is a record.
+func TestAcknowledgeOldDays(t *testing.T) {
+	w, _, _, bob, _ := pair(t)
+	commits := 0
+	w.Outcomes(func(store.Partition, *store.Batch) memory.Outcome {
+		commits++
+		return memory.Known
+	})
+	key := records.QueueKey(bob.ID, w.Time(), records.QueueMark{1})
+	name := func(day uint32) []byte { return append(binary.BigEndian.AppendUint32(nil, day), key...) }
+	today := w.Time().Day()
+	for _, day := range []uint32{0, today - 63, today + 2, 1<<32 - 1} {
+		tw.Must[*resealv1.AcknowledgeResponse](t)(bob.C.Mailbox.Acknowledge(ctx, &resealv1.AcknowledgeRequest{Entries: [][]byte{name(day)}}))
+	}
+	if commits != 0 {
+		t.Errorf("%d commits", commits)
+	}
+	for _, day := range []uint32{today - 62, today, today + 1} {
+		tw.Must[*resealv1.AcknowledgeResponse](t)(bob.C.Mailbox.Acknowledge(ctx, &resealv1.AcknowledgeRequest{Entries: [][]byte{name(day)}}))
+	}
+	if commits != 3 {
+		t.Errorf("%d commits, want 3", commits)
 	}
 }

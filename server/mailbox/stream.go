@@ -23,6 +23,10 @@ type streams struct {
 // and those of lost connections that nobody has noticed yet.
 const maxStreams = 4
 
+// maxAccountStreams is how many the sessions of one account may have together:
+// more than its devices use, and few enough that nobody fills the node's memory.
+const maxAccountStreams = 64
+
 // stream is one open event stream. Hints come in through news, which never
 // blocks: when it overflows, lost tells the client to read its days again.
 type stream struct {
@@ -73,7 +77,7 @@ func (s *Service) Streams() int {
 	return s.streams.n
 }
 
-func (s *Service) register(st *stream) {
+func (s *Service) register(st *stream) error {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
 	if s.streams.open == nil {
@@ -84,7 +88,14 @@ func (s *Service) register(st *stream) {
 		sessions = map[[32]byte][]*stream{}
 		s.streams.open[st.caller.Account] = sessions
 	}
+	n := 0
+	for _, open := range sessions {
+		n += len(open)
+	}
 	open := append(sessions[st.caller.Session], st)
+	if n >= maxAccountStreams && len(open) <= maxStreams {
+		return refusal.Limit("event streams")
+	}
 	s.streams.n++
 	if len(open) > maxStreams {
 		close(open[0].end)
@@ -92,6 +103,7 @@ func (s *Service) register(st *stream) {
 		s.streams.n--
 	}
 	sessions[st.caller.Session] = open
+	return nil
 }
 
 func (s *Service) close(st *stream) {
