@@ -98,6 +98,7 @@
 //   - [ErrUpdate], [ErrNewer]: the app is too old for this.
 //   - [ErrAltered], [ErrGone]: the content cannot be had. [ErrCopy]: the recovery
 //     code cannot bring the account back to a session that is lost.
+//   - [ErrBookFull]: what was decided about a contact is known on this device only.
 //   - [ErrNotShown]: the function given to Open did not read to the end. The
 //     message is still there.
 //
@@ -105,6 +106,8 @@
 //
 //   - [ErrAlarm], [RenamedError]: somebody may be in between. The contact's state
 //     and safety number help; [Account.Verify], [Account.Trust].
+//   - [ErrNoRoom], [ErrStrangers]: what comes stays at the server until messages
+//     are opened, or strangers accepted or blocked.
 //   - [ErrHeld], [ErrBlocked]: until the contact is trusted, or not blocked any
 //     more.
 //   - [ErrServer]: the server lies, or is broken; to go on with it is no use.
