@@ -44,6 +44,8 @@ type Account struct {
 	mu     sync.Mutex
 	engine *client.Engine
 	closed bool
+	// cut ends the stream that is open, nil without one.
+	cut context.CancelFunc
 
 	// flight is what is under way, by the effect's key, so that an effect that
 	// comes out again is not started twice.
@@ -226,10 +228,15 @@ func (a *Account) step(ev client.Event) error {
 }
 
 // reopenEngine starts the engine anew from what is stored, after a batch that
-// could not be: what it had in memory was ahead of the disk.
+// could not be: what it had in memory was ahead of the disk. The stream ends
+// with it: only the next one tells the engine that it is connected, what is
+// outstanding, and that it has read what waits. It is called with the lock held.
 func (a *Account) reopenEngine() {
 	if e, err := client.Open(a.section, a.in.o.Rand); err == nil {
 		a.engine = e
+	}
+	if a.cut != nil {
+		a.cut()
 	}
 }
 

@@ -68,6 +68,7 @@ func (a *Account) stream(ctx context.Context) error {
 	defer cancel()
 	a.mu.Lock()
 	watched := a.engine.Watched()
+	a.cut = cancel
 	a.mu.Unlock()
 	req := new(resealv1.EventsRequest)
 	for _, id := range watched {
