@@ -47,10 +47,7 @@ type Account struct {
 	// cut ends the stream that is open, nil without one.
 	cut context.CancelFunc
 
-	// flight is what is under way, by the effect's key, so that an effect that
-	// comes out again is not started twice.
-	flightMu sync.Mutex
-	flight   map[string]bool
+	flights flights
 
 	fileKey  fileKey
 	fetching turns
@@ -81,7 +78,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: token, log: in.o.Log, start: time.Now(), flight: map[string]bool{}, fileKey: names,
+		token: token, log: in.o.Log, start: time.Now(), fileKey: names,
 	}
 	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
@@ -252,9 +249,9 @@ func (a *Account) stepLogged(ev client.Event) {
 func (a *Account) perform(f client.Effect) {
 	switch f := f.(type) {
 	case client.Call:
-		a.begin(f.Key, func() { a.call(f) })
+		a.flights.begin(f.Key, func(answered func()) { a.call(f, answered) })
 	case client.Upload:
-		a.begin("upload/"+f.File, func() { a.upload(f) })
+		a.flights.begin("upload/"+f.File, func(answered func()) { a.upload(f, answered) })
 	case client.Forget:
 		a.forget(f.File)
 	case client.Show:
@@ -262,34 +259,21 @@ func (a *Account) perform(f client.Effect) {
 	}
 }
 
-// begin runs f in a goroutine, unless something with its key is under way.
-func (a *Account) begin(key string, f func()) {
-	a.flightMu.Lock()
-	defer a.flightMu.Unlock()
-	if a.flight[key] || a.ctx.Err() != nil {
-		return
-	}
-	a.flight[key] = true
-	a.wg.Go(func() {
-		f()
-		a.flightMu.Lock()
-		delete(a.flight, key)
-		a.flightMu.Unlock()
-	})
-}
-
 // callTimeout bounds one try of a call.
 const callTimeout = 30 * time.Second
 
 // call makes a call until its answer is definite, and steps with it. It gives
 // up when the connection is lost: the next Connected brings the call again.
-func (a *Account) call(c client.Call) {
+func (a *Account) call(c client.Call, answered func()) {
 	pause, refusals := 100*time.Millisecond, 0
 	for a.ctx.Err() == nil {
 		ctx, cancel := context.WithTimeout(link.FailFast(a.ctx), callTimeout)
 		resp, err := a.invoke(ctx, c.Request)
 		cancel()
 		if err == nil || !refusal.Passing(err) {
+			// The key is free before the step: what the step calls for next may
+			// have the same one.
+			answered()
 			a.answered(c, resp, err)
 			return
 		}
@@ -339,11 +323,6 @@ func (a *Account) answered(c client.Call, resp proto.Message, err error) {
 		}
 		ev.Refusal = &client.Refusal{Reason: d.Reason, Detail: d}
 	}
-	// The key is free before the step: what the step calls for next may have
-	// the same one.
-	a.flightMu.Lock()
-	delete(a.flight, c.Key)
-	a.flightMu.Unlock()
 	a.stepLogged(ev)
 }
 
@@ -398,6 +377,7 @@ func (a *Account) stop() {
 	a.cancel(ErrClosed)
 	_ = a.remote.link.Close()
 	a.wg.Wait()
+	a.flights.end()
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()

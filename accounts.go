@@ -155,7 +155,7 @@ func (a *Account) Settle(ctx context.Context) error {
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()
 	for {
-		if a.Unsecured() == 0 && a.quiet() {
+		if a.Unsecured() == 0 && a.flights.quiet() {
 			return nil
 		}
 		select {
@@ -166,12 +166,6 @@ func (a *Account) Settle(ctx context.Context) error {
 			return context.Cause(a.ctx)
 		}
 	}
-}
-
-func (a *Account) quiet() bool {
-	a.flightMu.Lock()
-	defer a.flightMu.Unlock()
-	return len(a.flight) == 0
 }
 
 // Unsecured counts what the server does not have yet: messages, wraps and

@@ -63,7 +63,7 @@ func (u *uploads) tell(file string, done, total uint64) {
 
 // upload puts a ciphertext file to the server, or resumes it. It waits for the
 // server as long as the account lives.
-func (a *Account) upload(u client.Upload) {
+func (a *Account) upload(u client.Upload, answered func()) {
 	err := a.put(a.ctx, u)
 	if a.ctx.Err() != nil {
 		return // resumed when the account is opened again
@@ -76,6 +76,7 @@ func (a *Account) upload(u client.Upload) {
 		a.log.Warn("reseal: an upload failed", "error", err)
 		ev.Refusal = uploadRefusal(err)
 	}
+	answered()
 	a.stepLogged(ev)
 }
 

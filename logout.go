@@ -71,6 +71,7 @@ func (a *Account) halt() {
 	a.cancel(ErrClosed)
 	_ = a.remote.link.Close()
 	a.wg.Wait()
+	a.flights.end()
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
