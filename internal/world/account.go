@@ -51,6 +51,16 @@ func (a *Account) List() *identity.SignedList {
 	return must(a.W, l, err)
 }
 
+// ListAt is a version of the account's list that was published, nil for none.
+func (a *Account) ListAt(version uint64) *identity.SignedList {
+	rec, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.ListKey(version))
+	if err != nil {
+		return nil
+	}
+	l, err := identity.ParseSignedList(rec.Value)
+	return must(a.W, l, err)
+}
+
 // Sign signs a list as the account does.
 func (a *Account) Sign(l identity.DeviceList) *identity.SignedList {
 	s, err := identity.SignList(l, a.Key)
@@ -240,3 +250,7 @@ func (d *Device) Login() {
 		new(store.Batch).Create(records.SessionKey(d.session), s.Encode(), token, 0)))
 	d.Start()
 }
+
+// Again forgets the request of a Join that was refused: the next one is made from
+// the list as it is then.
+func (d *Device) Again() { d.join = nil }

@@ -1,11 +1,13 @@
 package world
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -140,6 +142,7 @@ func (d *Device) Connect() {
 		defer st.mu.Unlock()
 		st.ended, st.end = true, err
 	}()
+	synctest.Wait() // it writes to the store: in its turn, not beside the next call
 	_ = d.Step(client.Connected{})
 }
 
@@ -268,4 +271,20 @@ func (d *Device) Calls() (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// Knows tells whether the device has an account among its contacts.
+func (d *Device) Knows(a *Account) bool {
+	_, known := d.State.Get("contact/" + a.ID.String())
+	return known || a == d.Account
+}
+
+// Holds tells whether any record of the device has these bytes in it.
+func (d *Device) Holds(secret []byte) bool {
+	for _, v := range d.State.values {
+		if bytes.Contains(v, secret) {
+			return true
+		}
+	}
+	return false
 }

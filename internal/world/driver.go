@@ -173,3 +173,7 @@ func (d *Device) do(c *call) {
 	delete(d.flight, c.key)
 	_ = d.Step(ev)
 }
+
+// Unpark makes what failed in passing ready again, and reports whether there was
+// anything.
+func (w *World) Unpark() bool { return w.unpark() }

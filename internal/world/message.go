@@ -64,9 +64,17 @@ func (d *Device) Content(blob bool) client.AddContent {
 // Meet looks an account up by its handle and pins it.
 func (d *Device) Meet(a *Account) {
 	d.W.T.Helper()
+	must(d.W, 0, d.TryMeet(a))
+}
+
+// TryMeet is Meet; the error is that of the call or of the engine.
+func (d *Device) TryMeet(a *Account) error {
+	d.W.T.Helper()
 	x := d.W.exchange(d, &resealv1.LookupRequest{Handle: a.Handle})
-	must(d.W, 0, x.Err)
-	must(d.W, 0, d.Step(client.AddContact{Keys: x.Response.(*resealv1.LookupResponse).Account}))
+	if x.Err != nil {
+		return x.Err
+	}
+	return d.Do(client.AddContact{Keys: x.Response.(*resealv1.LookupResponse).Account})
 }
 
 // Send sends a fresh inline content to an account, which it meets if need be. It
@@ -76,28 +84,40 @@ func (d *Device) Send(p message.Policy, to *Account) *Message {
 	return d.SendContent(d.Content(false), p, message.MaxLife, to)[0]
 }
 
-// SendContent sends one content to accounts.
-func (d *Device) SendContent(c client.AddContent, p message.Policy, life time.Duration, to ...*Account) (all []*Message) {
+// SendContent sends one content to accounts, which the device meets if need be.
+func (d *Device) SendContent(c client.AddContent, p message.Policy, life time.Duration, to ...*Account) []*Message {
+	d.W.T.Helper()
+	for _, a := range to {
+		if !d.Knows(a) {
+			d.Meet(a)
+		}
+	}
+	all, err := d.TrySend(c, p, life, to...)
+	return must(d.W, all, err)
+}
+
+// TrySend sends one content to accounts that the device knows; the error is the
+// engine's answer.
+func (d *Device) TrySend(c client.AddContent, p message.Policy, life time.Duration, to ...*Account) (all []*Message, err error) {
 	d.W.T.Helper()
 	cmd := client.Send{Content: c.ID, Policy: p, Life: life}
 	for _, a := range to {
-		if _, known := d.State.Get("contact/" + a.ID.String()); !known && a != d.Account {
-			d.Meet(a)
-		}
 		m := &Message{From: d, To: a, Content: c}
 		_, _ = d.W.rand.Read(m.Client[:])
 		cmd.To = append(cmd.To, client.Recipient{Account: a.ID, Client: m.Client})
 		all = append(all, m)
 	}
-	must(d.W, 0, d.Do(c))
-	must(d.W, 0, d.Do(cmd))
-	return all
+	if err := d.Do(c); err != nil {
+		return nil, err
+	}
+	return all, d.Do(cmd)
 }
 
-// Do steps until the device lives through it: commands may be repeated.
+// Do steps until the device lives through it: commands may be repeated. A device
+// whose session has ended meanwhile does not run again.
 func (d *Device) Do(ev client.Event) error {
 	for {
-		if err := d.Step(ev); err != ErrCrashed {
+		if err := d.Step(ev); err != ErrCrashed || d.Engine == nil {
 			return err
 		}
 	}
@@ -187,7 +207,13 @@ func Told[N client.Notice](d *Device) (n int) {
 // Orphans names every current device of an account that has, for a message that
 // is pending at the server, neither a wrap nor an open request, by the server's
 // records.
-func (w *World) Orphans() (all []string) {
+func (w *World) Orphans() []string {
+	w.T.Helper()
+	return w.OrphansOn(func(identity.DeviceID) bool { return true })
+}
+
+// OrphansOn is Orphans for some of the devices.
+func (w *World) OrphansOn(mean func(identity.DeviceID) bool) (all []string) {
 	w.T.Helper()
 	for _, a := range w.accounts {
 		l := a.List()
@@ -203,7 +229,7 @@ func (w *World) Orphans() (all []string) {
 				must(w, h, err)
 				for _, d := range l.List.Devices {
 					own := h.Sender == a.ID && h.SenderDevice == d.ID
-					if !own && !w.hasEnd(p, h.ID) && !w.hasWrap(p, m, h.ID, d.ID) && !w.hasRequest(a, h.ID, d.ID) {
+					if mean(d.ID) && !own && !w.hasEnd(p, h.ID) && !w.hasWrap(p, m, h.ID, d.ID) && !w.hasRequest(a, h.ID, d.ID) {
 						all = append(all, fmt.Sprintf("%v on %v", h.ID, d.ID))
 					}
 				}

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -78,6 +79,7 @@ func (w *World) invoke(x *Exchange) {
 		return
 	}
 	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
+	synctest.Wait() // streams that it woke
 	if w.store.dead[w.store.part] {
 		x.Response, x.Err = nil, passing()
 	}

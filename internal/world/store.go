@@ -160,3 +160,11 @@ func (w *World) Settle() {
 	w.store.plan = nil
 	w.store.Release()
 }
+
+// Faulty lets a fault happen at each commit as plan says; n counts from 0.
+func (w *World) Faulty(plan func(n int) Fault) {
+	w.store.plan = func(_, n int) Fault { return plan(n) }
+}
+
+// Release lets late commits take effect. Other faults go on.
+func (w *World) Release() { w.store.Release() }
