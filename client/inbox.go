@@ -193,13 +193,18 @@ func (s *step) open(h message.Header, in *state.In) {
 		return
 	}
 	s.tx.delete(prefixWait + h.ID.String())
+	told := in.ToldRecord
 	if in.Copy {
 		s.keepCopy(h, secret.CEK[:], secret.R[:])
+		s.tellEnd(h.ID, told)
 		return
 	}
-	in.State, in.Cek, in.R, in.ReadyAt, in.ToldEnd = inReady, secret.CEK[:], secret.R[:], uint64(s.now), 0
+	in.State, in.Cek, in.R, in.ReadyAt, in.ToldEnd, in.ToldRecord = inReady, secret.CEK[:], secret.R[:], uint64(s.now), 0, nil
 	in.ByAccount, in.ByDevice = from.Account[:], from.Device[:]
 	s.saveIn(h.ID, in)
+	if s.tellEnd(h.ID, told); s.hasEnded(h.ID) { // before the key came
+		return
+	}
 	s.count.Opened++
 	if in.Retried {
 		s.count.Retried++

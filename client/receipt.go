@@ -189,9 +189,10 @@ func (s *step) end(b []byte) {
 	}
 	if !rec.keyed {
 		// Nothing here can check it, and nothing is deleted for it: the
-		// message is no longer asked for, and a wrap that still comes opens it.
+		// message is no longer asked for, and a wrap that still comes opens it,
+		// if the record does not hold under the wrap's R.
 		if rec.in != nil && rec.in.State == inWaiting && e.Sender == rec.h.Sender {
-			rec.in.ToldEnd = uint32(e.State)
+			rec.in.ToldEnd, rec.in.ToldRecord = uint32(e.State), b
 			s.saveIn(e.Message, rec.in)
 			s.closeAsks(e.Message)
 		}
@@ -213,10 +214,16 @@ func (s *step) tellEnd(_ message.ID, b []byte) {
 	}
 }
 
+// hasEnded tells whether a message has its end mark.
+func (s *step) hasEnded(id message.ID) bool {
+	_, ended := s.tx.get(endName(id))
+	return ended
+}
+
 // over ends a message: every copy of its keys goes, and a mark stays that beats
 // any message, wrap or repeat that comes later.
 func (s *step) over(rec record, st message.State) {
-	if _, ended := s.tx.get(endName(rec.h.ID)); ended {
+	if s.hasEnded(rec.h.ID) {
 		return
 	}
 	s.mark(rec.h, st)

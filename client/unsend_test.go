@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -166,4 +167,35 @@ func TestUnsendInEveryState(t *testing.T) {
 			})
 		}
 	})
+}
+
+// The end comes before the key: the sender is unknown and his list on its way
+// when the message is unsent, and the wrap opens a moment later.
+func TestUnsentBeforeTheKeyIsThere(t *testing.T) {
+	for _, p := range []message.Policy{message.Once, message.Keep} {
+		world.Run(t, 1, func(w *world.World) {
+			ana, bob := w.Account("ana"), w.Account("bob")
+			a, b1 := ana.Device(), bob.Device()
+			held := true
+			w.Net = func(x *world.Exchange) world.Fate {
+				if q, ok := x.Request.(*resealv1.GetAccountsRequest); ok && held && x.Device == b1 && bytes.Equal(q.Accounts[0].AccountId, ana.ID[:]) {
+					return world.Drop
+				}
+				return world.Deliver
+			}
+			m := a.Send(p, bob)
+			w.Run()
+			w.State(m, client.Waiting, b1)
+			if err := a.Do(client.Unsend{ID: m.ID()}); err != nil {
+				t.Fatal(err)
+			}
+			w.Run()
+			held = false
+			w.Run()
+			w.State(m, client.IsUnsent, b1)
+			if b1.Opens(m) || b1.Holds(m.Content.CEK[:]) {
+				t.Error("the key stays")
+			}
+		})
+	}
 }

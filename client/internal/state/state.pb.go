@@ -1020,8 +1020,10 @@ type In struct {
 	Receipts  []*ReceiptSeen `protobuf:"bytes,12,rep,name=receipts,proto3" json:"receipts,omitempty"`
 	// An end that the server tells and nobody vouches for.
 	ToldEnd uint32 `protobuf:"varint,13,opt,name=told_end,json=toldEnd,proto3" json:"told_end,omitempty"`
-	Retried bool   `protobuf:"varint,14,opt,name=retried,proto3" json:"retried,omitempty"`
-	Opened  bool   `protobuf:"varint,15,opt,name=opened,proto3" json:"opened,omitempty"`
+	// Its end record, to be checked once there is a key.
+	ToldRecord []byte `protobuf:"bytes,24,opt,name=told_record,json=toldRecord,proto3" json:"told_record,omitempty"`
+	Retried    bool   `protobuf:"varint,14,opt,name=retried,proto3" json:"retried,omitempty"`
+	Opened     bool   `protobuf:"varint,15,opt,name=opened,proto3" json:"opened,omitempty"`
 	// Ciphertext file, complete and verified.
 	File         string `protobuf:"bytes,16,opt,name=file,proto3" json:"file,omitempty"`
 	Copy         bool   `protobuf:"varint,17,opt,name=copy,proto3" json:"copy,omitempty"`
@@ -1156,6 +1158,13 @@ func (x *In) GetToldEnd() uint32 {
 		return x.ToldEnd
 	}
 	return 0
+}
+
+func (x *In) GetToldRecord() []byte {
+	if x != nil {
+		return x.ToldRecord
+	}
+	return nil
 }
 
 func (x *In) GetRetried() bool {
@@ -1752,7 +1761,7 @@ const file_state_proto_rawDesc = "" +
 	"\arefused\x18\f \x01(\tR\arefused\x12\x1b\n" +
 	"\tstored_at\x18\r \x01(\x04R\bstoredAt\x12\x16\n" +
 	"\x06handle\x18\x0e \x01(\tR\x06handle\x12\x14\n" +
-	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xcb\x04\n" +
+	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xec\x04\n" +
 	"\x02In\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12\x10\n" +
@@ -1768,7 +1777,9 @@ const file_state_proto_rawDesc = "" +
 	" \x01(\fR\tbyAccount\x12\x1b\n" +
 	"\tby_device\x18\v \x01(\fR\bbyDevice\x129\n" +
 	"\breceipts\x18\f \x03(\v2\x1d.reseal.client.v1.ReceiptSeenR\breceipts\x12\x19\n" +
-	"\btold_end\x18\r \x01(\rR\atoldEnd\x12\x18\n" +
+	"\btold_end\x18\r \x01(\rR\atoldEnd\x12\x1f\n" +
+	"\vtold_record\x18\x18 \x01(\fR\n" +
+	"toldRecord\x12\x18\n" +
 	"\aretried\x18\x0e \x01(\bR\aretried\x12\x16\n" +
 	"\x06opened\x18\x0f \x01(\bR\x06opened\x12\x12\n" +
 	"\x04file\x18\x10 \x01(\tR\x04file\x12\x12\n" +
