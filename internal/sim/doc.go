@@ -1,0 +1,12 @@
+// Package sim tries to break what Reseal promises: it plays random lives of a few
+// accounts in package world's deterministic world (real engines, real handlers of
+// the server, real cryptography, a store in memory) with faults at rates that a
+// seed draws, then heals the world and checks what must be true.
+//
+// One seed is one life: a [Plan] is drawn from it, data only, and played by one
+// goroutine. The same seed gives the same trace, byte for byte, on every machine.
+// A plan that breaks an invariant is cut down to the least one that still does.
+//
+//	go test ./internal/sim -run TestLives -sim.seeds 100000   # more lives
+//	go test ./internal/sim -run TestLives -sim.seed 1234 -sim.trace FILE
+package sim

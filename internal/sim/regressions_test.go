@@ -1,0 +1,6 @@
+package sim
+
+// regressions are the seeds of lives that found a fault, with its story.
+var regressions = map[uint64]string{
+	443: "an end that came before the key was forgotten: the message stayed readable until the next sync",
+}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"testing/cryptotest"
+
+	"github.com/reseal/reseal/internal/world"
+)
+
+var (
+	oneSeed = flag.Uint64("sim.seed", 0, "play the life of one seed; 0: many")
+	seeds   = flag.Int("sim.seeds", 150, "how many lives to play")
+	first   = flag.Uint64("sim.first", 1, "the first seed")
+	traceTo = flag.String("sim.trace", "", "the file that the trace of one seed goes to")
+)
+
+// play plays a plan. The error says what broke, the hash is that of the trace.
+func play(t *testing.T, p Plan, out io.Writer) (trace string, err error) {
+	cryptotest.SetGlobalRandom(t, p.Seed)
+	sum := sha256.New()
+	to := io.MultiWriter(sum, out)
+	l := &life{plan: p, rng: rand.New(rand.NewPCG(p.Seed, 2)), note: func(f string, args ...any) { fmt.Fprintf(to, f+"\n", args...) }}
+	world.Run(t, p.Seed, func(w *world.World) {
+		l.w, w.T = w, recorder{t}
+		defer func() {
+			w.T = t
+			switch x := recover().(type) {
+			case nil:
+			case broken:
+				err = x
+			default:
+				panic(x)
+			}
+		}()
+		l.play()
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// report shrinks a life that broke, and shows it with the command that plays it.
+func report(t *testing.T, p Plan, err error, out io.Writer) {
+	least := Shrink(p, func(q Plan) bool { _, err := play(t, q, io.Discard); return err != nil }, 300)
+	fmt.Fprintln(out, "\nThe least that breaks:")
+	_, short := play(t, least, out)
+	t.Errorf("%v\nagain: go test ./internal/sim -run TestLives -sim.seed %d -sim.trace FILE\nthe least that breaks: %v\n%v", err, p.Seed, short, least)
+}
+
+// TestLives plays many lives.
+func TestLives(t *testing.T) {
+	from, n, out := *first, uint64(*seeds), io.Discard
+	if *oneSeed != 0 {
+		from, n = *oneSeed, 1
+	}
+	if *traceTo != "" {
+		f, err := os.Create(*traceTo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		out = f
+	}
+	broke := 0
+	for seed := from; seed < from+n; seed++ {
+		p := Draw(seed)
+		if _, err := play(t, p, out); err != nil {
+			report(t, p, err, out)
+			if broke++; broke == 5 {
+				t.Fatal("and so on")
+			}
+		}
+	}
+}
+
+// TestRegressions plays the lives that once found a fault.
+func TestRegressions(t *testing.T) {
+	for seed, what := range regressions {
+		if _, err := play(t, Draw(seed), io.Discard); err != nil {
+			t.Errorf("seed %d (%s): %v", seed, what, err)
+		}
+	}
+}
+
+// TestSameSeed: the same seed gives the same trace.
+func TestSameSeed(t *testing.T) {
+	for seed := uint64(1); seed <= 10; seed++ {
+		p := Draw(seed)
+		a, _ := play(t, p, io.Discard)
+		b, _ := play(t, p, io.Discard)
+		if a != b {
+			t.Errorf("seed %d has two traces", seed)
+		}
+	}
+}
+
+// TestShrink: what is left is what breaks.
+func TestShrink(t *testing.T) {
+	p := Draw(3)
+	var want []Op
+	for _, o := range p.Ops {
+		if o.Act == Cut || o.Act == Plug {
+			want = append(want, o)
+		}
+	}
+	if len(want) < 2 {
+		t.Fatal("the plan has too few to look for")
+	}
+	got := Shrink(p, func(q Plan) bool {
+		n := 0
+		for _, o := range q.Ops {
+			if o == want[0] || o == want[1] {
+				n++
+			}
+		}
+		return n == 2
+	}, 1000)
+	if !slices.Equal(got.Ops, want[:2]) || got.Rates != (Rates{}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestFindsAFault: a life in which a device forgets what it was sent is seen.
+func TestFindsAFault(t *testing.T) {
+	seen := false
+	for seed := uint64(1); seed <= 40 && !seen; seed++ {
+		p := Draw(seed)
+		p.forgets = true
+		_, err := play(t, p, io.Discard)
+		seen = err != nil
+	}
+	if !seen {
+		t.Error("lost messages were not noticed")
+	}
+}
