@@ -120,9 +120,7 @@ func (s *step) refused(ev Answered) error {
 			s.tx.delete(prefixAsk + name)
 		}
 	case *resealv1.PutBookRequest:
-		if ev.Refusal.Reason == resealv1.Reason_REASON_CONFLICT {
-			s.getBook()
-		}
+		s.bookNotPut(ev.Refusal.Reason)
 	case *resealv1.SetBlockedRequest:
 		s.blockTold(req)
 	case *resealv1.ReadDayRequest:

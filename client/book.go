@@ -128,8 +128,8 @@ func (s *step) saveBook(b *book.Book) {
 
 // putBook puts the book as the version after the newest one known.
 func (s *step) putBook() {
-	if s.e.bookGetting || len(s.me().BookKey) != capsule.KeySize {
-		return
+	if s.e.bookGetting || s.e.bookPutting != nil || len(s.me().BookKey) != capsule.KeySize {
+		return // what comes of it looks again
 	}
 	version := s.me().BookVersion + 1
 	st, err := s.ownBook().Store(s.e.rand, capsule.BookKeyOf([capsule.KeySize]byte(s.me().BookKey)), s.e.id.account, version)
@@ -137,7 +137,7 @@ func (s *step) putBook() {
 		s.tx.err = fmt.Errorf("client: internal error: %w", err)
 		return
 	}
-	s.e.bookPutting = bytes.Clone(s.encodedBook())
+	s.e.bookPutting = append([]byte{}, s.encodedBook()...)
 	s.do(Call{fmt.Sprintf("book/put/%d", version), &resealv1.PutBookRequest{
 		BaseVersion: s.me().BookVersion, Book: &resealv1.Book{Version: version, Parts: st.Parts},
 	}})
@@ -150,13 +150,21 @@ func (s *step) getBook() {
 
 // bookPut: the server has the version.
 func (s *step) bookPut(req *resealv1.PutBookRequest) {
-	if req.Book.GetVersion() <= s.me().BookVersion {
-		return
-	}
 	same := bytes.Equal(s.e.bookPutting, s.encodedBook())
-	s.edit(func(self *state.Self) { self.BookVersion, self.BookDirty = req.Book.Version, !same })
-	if !same {
+	s.e.bookPutting = nil
+	if req.Book.GetVersion() > s.me().BookVersion {
+		s.edit(func(self *state.Self) { self.BookVersion, self.BookDirty = req.Book.Version, !same })
+	}
+	if s.me().BookDirty {
 		s.putBook()
+	}
+}
+
+// bookNotPut: the server has another version, or refuses this one.
+func (s *step) bookNotPut(why resealv1.Reason) {
+	s.e.bookPutting = nil
+	if why == resealv1.Reason_REASON_CONFLICT {
+		s.getBook()
 	}
 }
 
@@ -309,7 +317,7 @@ func setPin(c *state.Contact, p identity.Pin) {
 // outstandingBook fetches the book where this device has none, and puts it
 // where it has changed.
 func (s *step) outstandingBook() {
-	s.e.bookGetting = false
+	s.e.bookGetting, s.e.bookPutting = false, nil
 	switch {
 	case s.me().BookVersion == 0 || len(s.encodedBook()) == 0:
 		s.getBook()

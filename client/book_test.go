@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -174,6 +176,26 @@ func TestARolledBackOrAlteredBookIsAnAlarm(t *testing.T) {
 			w.Run()
 			if world.Told[client.Alarm](b2) != before+1 || len(b2.State.Names("contact/")) != contacts || contacts != 2 {
 				t.Errorf("%s: no alarm, or contacts changed", name)
+			}
+		}
+	})
+}
+
+// A change while the book is on its way to the server goes there as well.
+func TestABookThatChangesWhileItIsPut(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		bob, carol := w.Account("bob"), w.Account("carol")
+		b1, b2 := bob.Device(), bob.Device()
+		carol.Device()
+		b1.Meet(carol)
+		if calls := b1.Calls(); !slices.ContainsFunc(calls, func(k string) bool { return strings.HasPrefix(k, "book/put/") }) {
+			t.Fatalf("no book on its way: %v", calls)
+		}
+		must(t, b1.Step(client.ChangeContact{Account: carol.ID, Change: client.Block}))
+		w.Run()
+		for _, d := range []*world.Device{b1, b2} {
+			if !contact(t, d, carol).Blocked {
+				t.Errorf("%s does not block", d.Name)
 			}
 		}
 	})

@@ -55,8 +55,9 @@ type Engine struct {
 	lists map[string]*identity.SignedList
 	// server is the server's time at the last step that knew it.
 	server identity.Time
-	// bookGetting tells that the book is being fetched; bookPutting is what a
-	// PutBook under way contains. Both only save calls.
+	// bookGetting tells that the book is being fetched; bookPutting is what the
+	// one PutBook under way contains: a second one of the same version would
+	// not be sent, and its content taken for what the server has.
 	bookGetting bool
 	bookPutting []byte
 	rereading   rereading
