@@ -217,3 +217,38 @@ func TestHandleIsHeldBack(t *testing.T) {
 		t.Errorf("after 31 days: %v", err)
 	}
 }
+
+// A contact that was away when the account was closed sees it when it looks.
+func TestCloseSeenLater(t *testing.T) {
+	w := newWorld(t)
+	_, ana := w.signUp("ana")
+	_, carla := w.signUp("carla")
+	phone, ben := w.signUp("ben")
+	for _, a := range []*reseal.Account{ana, carla} {
+		open(t, ben, text(t, a, "hello", "ben"))
+	}
+	if err := phone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ana.CloseAccount(ctx(t), []byte(secret+"ana")); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.install(phone.Dir()).Resume(ctx(t))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("resume: %v", err)
+	}
+	ben = all[0]
+	closed := watch(t, ben, reseal.KindClosed)
+	if err := ben.RefreshContacts(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	contacts, err := ben.Contacts()
+	for _, c := range contacts {
+		states[c.Handle] = c.State
+	}
+	if err != nil || states["ana"] != "closed" || states["carla"] != "known" && states["carla"] != "stranger" {
+		t.Errorf("%v, %v", states, err)
+	}
+	await(t, "it is told once", func() bool { return len(closed()) == 1 && closed()[0].Handle == "ana" })
+}

@@ -106,6 +106,7 @@ func (c *cli) with(ctx context.Context, f func(context.Context, *owner, *reseal.
 		if err != nil {
 			return err
 		}
+		defer c.tellNotices(ctx, a)()
 		if err := c.online(ctx, a); err != nil {
 			return err
 		}
@@ -123,6 +124,7 @@ func (c *cli) withStale(ctx context.Context, f func(context.Context, *owner, *re
 		if err != nil {
 			return err
 		}
+		defer c.tellNotices(ctx, a)()
 		if err := c.online(ctx, a); errors.Is(err, reseal.ErrOffline) || errors.Is(err, errTimeout) {
 			c.notef("reseal: no server answers; this is what is known here")
 		} else if err != nil {

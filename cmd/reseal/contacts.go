@@ -73,6 +73,11 @@ func contactObject(k reseal.Contact) contactItem {
 }
 
 func (c *cli) contacts(ctx context.Context, a *reseal.Account) error {
+	if a.Connected() {
+		if err := a.RefreshContacts(ctx); err != nil {
+			return err
+		}
+	}
 	all, err := a.Contacts()
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ var (
 	errNotFile     = errors.New("not a file")
 	errNumber      = errors.New("the safety numbers are not the same")
 	errChecks      = errors.New("not everything is as it should be")
+	errSession     = errors.New("unknown session")
 )
 
 // usageError is wrong use: exit code 2.
@@ -127,10 +128,11 @@ var kinds = []kind{
 	{"book_full", any_(reseal.ErrBookFull), "the contact book is full", "your other devices do not learn of this change"},
 	{"strangers", any_(reseal.ErrStrangers), "too many messages of strangers", `"reseal contacts accept HANDLE" or "contacts block HANDLE" makes room: what is new waits at the server`},
 	{"server_full", any_(reseal.ErrServerFull), "the server takes nothing more now", "try again later"},
-	{"uncertain", any_(reseal.ErrUncertain), "it is not known whether the change happened: one of the two passwords works", "log in with the new one, then with the old one, to see"},
+	{"uncertain", any_(reseal.ErrUncertain), "it is not known whether the change happened", "log in to see: where a password was changed, exactly one of the two works"},
 	{"closed", any_(reseal.ErrClosed), "the account was closed meanwhile", "repeat the command"},
 	{"last_device", any_(reseal.ErrLastDevice), "the account's only device cannot be removed", "log in on another device first"},
 	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},
+	{"unknown_session", any_(errSession), "no login of the account has this id", `"reseal devices" lists them`},
 	{"mismatch", any_(errNumber), "", "compare again; if they differ, somebody is in between: do not trust this contact"},
 	{"exists", any_(errExists, fs.ErrExist), "", "choose another name, or --force to replace it"},
 	{"no_file", any_(fs.ErrNotExist, errNotFile), "", "check the name"},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,13 +42,17 @@ func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) er
 	if err != nil {
 		return err
 	}
-	o.sessions.Lock()
-	a, how, err := o.in.LogIn(ctx, handle, pass)
-	o.sessions.Unlock()
+	var a *reseal.Account
+	var how reseal.Login
+	err = o.comeIn(ctx, handle, func() (err error) {
+		a, how, err = o.in.LogIn(ctx, handle, pass)
+		return err
+	})
 	clear(pass)
 	if err != nil {
 		return err
 	}
+	defer c.tellNotices(ctx, a)()
 	if err := c.online(ctx, a); err != nil {
 		return err
 	}
@@ -56,6 +62,26 @@ func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) er
 	}
 	settle(ctx, a)
 	return c.showLogin(a, how, ready, waiting)
+}
+
+// comeIn makes a login, also where the record of an earlier one is here that the
+// server has ended meanwhile: nobody has contacted it since.
+func (o *owner) comeIn(ctx context.Context, handle string, login func() error) error {
+	try := func() error {
+		o.sessions.Lock()
+		defer o.sessions.Unlock()
+		return login()
+	}
+	err := try()
+	if !errors.Is(err, reseal.ErrLoggedIn) {
+		return err
+	}
+	for who, why := range reasons(o.resume(ctx)) {
+		if strings.EqualFold(who, strings.TrimSpace(handle)) && errors.Is(why, reseal.ErrSessionEnded) {
+			return try()
+		}
+	}
+	return err
 }
 
 func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -48,6 +49,16 @@ func (c *cli) names(ctx context.Context, a *reseal.Account, kind string) error {
 		for _, d := range all {
 			if !d.This {
 				err = line(d.ID.String()[:8], "added "+utc(d.Added))
+			}
+		}
+		return err
+	case "sessions":
+		all, err := a.Devices(ctx)
+		for _, d := range all {
+			for _, s := range d.Sessions {
+				if err == nil && !s.This {
+					err = line(hex.EncodeToString(s.ID[:4]), "of device "+d.ID.String()[:8])
+				}
 			}
 		}
 		return err

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "page": cmdPage, "r": cmdRun, "start": cmdStart, "waitfor": cmdWaitFor, "end": cmdEnd,
 			"id": cmdID, "has": cmdHas, "lines": cmdLines, "poll": cmdPoll, "big": cmdBig,
+			"sessionof": cmdSessionOf,
 		},
 	})
 }
@@ -279,6 +280,18 @@ func matches(ts *testscript.TestScript, args []string) bool {
 		}
 	}
 	return false
+}
+
+// sessionof DEVICE VAR: sets VAR to the id of a device's session, as "devices
+// --json" listed it last.
+func cmdSessionOf(ts *testscript.TestScript, _ bool, args []string) {
+	for _, o := range objects(ts) {
+		if id, ok := value(o, "sessions.0.id").(string); ok && o["id"] == args[0] {
+			ts.Setenv(args[1], id)
+			return
+		}
+	}
+	ts.Fatalf("%s has no session", args[0])
 }
 
 // lines N: the last output has so many lines.

@@ -55,9 +55,11 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 		}
 		sa := statusAccount{Account: l.Handle, AccountID: l.Account.String(), Device: l.Device.String(), Server: l.Server}
 		if a, ok := o.in.Account(l.Handle); ok {
+			told := c.tellNotices(ctx, a)
 			if err := c.online(ctx, a); err != nil {
 				sa.Error = kindOf(err).code
 			}
+			told()
 			ready, waiting, err := pending(ctx, a, c.patience(0))
 			if err != nil {
 				return err

@@ -133,6 +133,8 @@ type eventItem struct {
 	Devices   int      `json:"devices,omitempty"`
 	Rewrapped int      `json:"rewrapped,omitempty"`
 	What      string   `json:"what,omitempty"`
+	Since     string   `json:"since,omitempty"`
+	Due       string   `json:"due,omitempty"`
 	State     string   `json:"state,omitempty"`
 	Own       *bool    `json:"own,omitempty"`
 	Added     []string `json:"added,omitempty"`
@@ -166,8 +168,13 @@ func eventObject(account string, e reseal.Event) eventItem {
 		i.State = e.State
 	case reseal.KindListChanged:
 		i.Contact, i.Own, i.Added, i.Removed = e.Handle, &e.Own, deviceIDs(e.Added), deviceIDs(e.Removed)
-	case reseal.KindAlarm:
+	case reseal.KindAlarm, reseal.KindClosed:
 		i.Contact = e.Handle
+	case reseal.KindAccount:
+		i.What, i.Since, i.Due = e.What, utc(e.Since), utc(e.Due)
+		if !e.Device.IsZero() {
+			i.Device = e.Device.String()
+		}
 	}
 	return i
 }
@@ -221,6 +228,10 @@ func eventText(e reseal.Event) string {
 		return fmt.Sprintf("devices of %s changed:%s%s", who, listOf(" added ", e.Added), listOf(" removed ", e.Removed))
 	case reseal.KindAlarm:
 		return fmt.Sprintf("ALARM about %s: %s", who, plain(errors.New(e.Text)))
+	case reseal.KindClosed:
+		return "the account of " + who + " was closed, the server says"
+	case reseal.KindAccount:
+		return noticeText(e)
 	case reseal.KindRemoved:
 		return "this device was removed from the account"
 	case reseal.KindSessionEnded:

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/capsule"
+)
+
+var codeOnScreen = regexp.MustCompile(`recovery code: (?:\x1b\[1m)?([0-9A-Z-]{34})`)
+
+func shownCode(t *testing.T, out string) string {
+	t.Helper()
+	m := codeOnScreen.FindStringSubmatch(out)
+	if m == nil || !strings.Contains(out, "█") {
+		t.Fatalf("no recovery code, or none to scan: %q", out)
+	}
+	return m[1]
+}
+
+// TestLifeAtATerminal: what is asked for and shown where somebody types.
+func TestLifeAtATerminal(t *testing.T) {
+	url := newServer(t)
+	ana, laptop := newPerson(t, url), newPerson(t, url)
+	code := shownCode(t, ana.does(exitDone, []string{secret, secret}, "signup", "ana"))
+	laptop.does(exitDone, []string{secret}, "login", "ana")
+
+	// A new password, weak and mistyped at first.
+	next := secret + " two"
+	ana.does(exitDone, []string{"n", secret, "12345678", "12345678", next, "other", next, next}, "passwd")
+	if !strings.Contains(ana.err.String(), "not evicted") || strings.Contains(ana.err.String()+ana.out.String(), next) {
+		t.Errorf("%s%s", &ana.out, &ana.err)
+	}
+	for _, q := range ana.asked {
+		if strings.Contains(q, "assword for") && strings.Contains(q, "(shown)") {
+			t.Errorf("a password is shown: %q", q)
+		}
+	}
+	// Lost, and recovered: a slip in the code is found here.
+	laptop.does(exitDone, []string{code[:33] + "U", strings.ToLower(code), secret + " three", secret + " three"}, "recover", "ana")
+	code = shownCode(t, laptop.out.String())
+	// Somebody knows it: the change of the password offers a rotation, which
+	// asks for each device.
+	laptop.does(exitDone, []string{"y", "no", code, secret + " four", secret + " four"}, "passwd")
+	if !strings.Contains(laptop.asked[1], "Keep device") {
+		t.Errorf("%q", laptop.asked)
+	}
+	code = shownCode(t, laptop.out.String())
+	if out := laptop.does(exitDone, nil, "devices", "--json"); strings.Count(out, "\n") != 1 {
+		t.Errorf("devices: %s", out)
+	}
+	if secrets := laptop.out.String() + laptop.err.String(); strings.Contains(secrets, code) {
+		t.Error("the code is shown again")
+	}
+	laptop.does(exitFailed, []string{secret}, "close-account")
+	laptop.does(exitDone, []string{secret + " four"}, "close-account")
+	laptop.does(exitFailed, []string{secret + " four"}, "login", "ana")
+}
+
+// TestCodeBesideAnError: a code that may have come into force is shown though
+// the command failed.
+func TestCodeBesideAnError(t *testing.T) {
+	code, err := capsule.NewRecoveryCode(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, json := range []bool{false, true} {
+		s := newSurroundings(t, nil)
+		c := &cli{env: &s.env, json: json}
+		if err := c.changedCode("ana", code, reseal.ErrUncertain, nil, "done"); !errors.Is(err, reseal.ErrUncertain) {
+			t.Errorf("the error is lost: %v", err)
+		}
+		out := s.out.String()
+		if !strings.Contains(out, code.Reveal()) || strings.Contains(out, `"done":true`) || !json && !strings.Contains(s.err.String(), "not known yet") {
+			t.Errorf("json %v: %s%s", json, out, &s.err)
+		}
+		s.out.Reset()
+		if err := c.changedCode("ana", reseal.RecoveryCode{}, reseal.ErrSamePassword, nil, "done"); !errors.Is(err, reseal.ErrSamePassword) || s.out.Len() > 0 {
+			t.Errorf("%v: %s", err, &s.out)
+		}
+	}
+}
