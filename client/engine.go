@@ -47,9 +47,9 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
-	// claiming are the messages that somebody waits for the grant of. A process
-	// that starts anew has nobody who waits: its old intents claim nothing.
-	claiming map[message.ID]bool
+	// views are the messages that somebody opens. A process that starts anew has
+	// nobody who does: its old intents claim nothing.
+	views map[message.ID]viewing
 	// lists are signed lists that were verified, by their bytes: the same few
 	// are looked at for every message.
 	lists map[string]*identity.SignedList
@@ -74,7 +74,7 @@ type ids struct {
 // ids, nonces and fresh keys; crypto/hpke and AES-GCM take their randomness
 // from the operating system.
 func Open(st State, rand io.Reader) (*Engine, error) {
-	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, claiming: map[message.ID]bool{}}
+	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, views: map[message.ID]viewing{}}
 	b, ok := st.Get(nameSelf)
 	if !ok {
 		return nil, fmt.Errorf("%w: no self", ErrState)
@@ -235,6 +235,9 @@ func (s *step) handle(ev Event) error {
 		return s.downloaded(ev)
 	case Viewed:
 		return s.viewed(ev)
+	case EndView:
+		delete(s.e.views, ev.ID)
+		return nil
 	case ChangeContact:
 		return s.changeContact(ev)
 	case OwnList:

@@ -124,6 +124,10 @@ type Downloaded struct {
 // Viewed: the content was shown completely.
 type Viewed struct{ ID message.ID }
 
+// EndView: nobody waits for the grant of a message any more, or shows it: the
+// claim is neither made again nor made longer.
+type EndView struct{ ID message.ID }
+
 // ContactChange is what a user may do with a contact.
 type ContactChange uint8
 
@@ -168,5 +172,6 @@ func (Unsend) event()        {}
 func (View) event()          {}
 func (Downloaded) event()    {}
 func (Viewed) event()        {}
+func (EndView) event()       {}
 func (ChangeContact) event() {}
 func (OwnList) event()       {}

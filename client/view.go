@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/message"
@@ -67,68 +66,9 @@ func (s *step) view(ev View) error {
 	}
 	in.State = inViewing
 	s.saveIn(ev.ID, in)
-	s.e.claiming[ev.ID] = true
+	s.e.views[ev.ID] = awaited
 	s.claim(ev.ID)
 	return nil
-}
-
-func (s *step) claim(id message.ID) {
-	s.do(Call{"claim/" + id.String(), &resealv1.ClaimRequest{MessageId: id[:]}})
-}
-
-// reclaim makes the claims again whose answer went with the connection:
-// somebody waits for them.
-func (s *step) reclaim() {
-	for id := range s.e.claiming {
-		if in := s.in(id); in == nil || in.State != inViewing {
-			delete(s.e.claiming, id)
-			continue
-		}
-		s.claim(id)
-	}
-}
-
-// claimed: the one view is this device's, for two minutes.
-func (s *step) claimed(id message.ID, resp *resealv1.ClaimResponse) {
-	if p := load[state.Post](&s.tx, postName(id, message.Viewed)); p != nil {
-		s.deliver(postName(id, message.Viewed), p)
-		return
-	}
-	delete(s.e.claiming, id)
-	in := s.in(id)
-	if in == nil || in.State != inViewing {
-		return
-	}
-	in.ClaimedUntil = resp.GetUntilMs()
-	s.saveIn(id, in)
-	s.show(Granted{id})
-}
-
-// unclaimed: the server refused the claim.
-func (s *step) unclaimed(id message.ID, why *Refusal) {
-	delete(s.e.claiming, id)
-	in := s.in(id)
-	if in == nil || in.State != inViewing {
-		return
-	}
-	in.State = inReady
-	s.saveIn(id, in)
-	err := refusalError(why)
-	switch why.Reason {
-	case resealv1.Reason_REASON_CLAIMED:
-		err = ErrClaimed
-	case resealv1.Reason_REASON_MESSAGE_ENDED, resealv1.Reason_REASON_UNKNOWN_MESSAGE:
-		if len(why.Detail.GetEnd()) > 0 {
-			s.end(why.Detail.GetEnd())
-		}
-		err = &EndedError{message.StateViewed}
-		if in := s.in(id); in != nil {
-			if st, ended := inState(in.State); ended {
-				err = &EndedError{st}
-			}
-		}
-	}
-	s.show(Denied{id, err})
 }
 
 // downloaded notes where the verified ciphertext of a message lies, and what
@@ -192,6 +132,7 @@ func (s *step) tick() error {
 	s.expire()
 	s.ask(false)
 	if !s.e.behind {
+		s.renew()
 		s.advance()
 		s.freshEpoch()
 		s.rereadDue()
