@@ -51,6 +51,7 @@ type Account struct {
 
 	fileKey  fileKey
 	fetching turns
+	viewing  turns // of once messages
 
 	events  broadcaster
 	synced  latch

@@ -204,6 +204,9 @@ type broadcaster struct {
 }
 
 type subscriber struct {
+	// wants tells which events it gets; nil is all.
+	wants func(Event) bool
+
 	mu     sync.Mutex
 	queue  []Event
 	wake   chan struct{}
@@ -222,10 +225,14 @@ func (b *broadcaster) subscribeFirst() *subscriber {
 	return s
 }
 
-func (b *broadcaster) subscribe() *subscriber {
+// subscribe is for who waits for certain events within this package: whatever
+// else happens meanwhile, and however much, must not push those out.
+func (b *broadcaster) subscribe(wants func(Event) bool) *subscriber {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.add()
+	s := b.add()
+	s.wants = wants
+	return s
 }
 
 // add is called with the lock held.
@@ -273,6 +280,9 @@ func (b *broadcaster) close() {
 }
 
 func (s *subscriber) put(e Event) {
+	if s.wants != nil && !s.wants(e) {
+		return
+	}
 	s.mu.Lock()
 	if len(s.queue) >= maxBehind {
 		s.queue = s.queue[1:]

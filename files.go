@@ -131,8 +131,8 @@ func (a *Account) dropFiles(which func(name string) bool) error {
 	return nil
 }
 
-// turns lets one goroutine at a time fetch a message: two would write to one
-// file.
+// turns lets one goroutine at a time do something with a message: two that fetch
+// it would write to one file.
 type turns struct {
 	mu    sync.Mutex
 	taken map[MessageID]chan struct{}

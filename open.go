@@ -41,15 +41,18 @@ var ErrNotShown = errors.New("reseal: the content was not read to its end")
 // ErrClaimed, ErrGone, ErrAltered, ErrOffline, ErrFull, ErrNotShown, and what
 // show returned.
 func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) error, report func(stage string, done, total uint64)) error {
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return ErrClosed
+	o, err := a.opening(id)
+	if err == nil && o.Header.Policy == Once {
+		// Two that open it at the same time would both show it, by one claim.
+		var over func()
+		if over, err = a.viewing.take(ctx, id); err != nil {
+			return err
+		}
+		defer over()
+		o, err = a.opening(id)
 	}
-	o, err := a.engine.Opening(a.in.now(), id)
-	a.mu.Unlock()
 	if err != nil {
-		return engineError(err)
+		return err
 	}
 	src, segs, file, done, err := a.ciphertext(ctx, o, report)
 	if errors.Is(err, ErrAltered) && o.Header.Blob.IsZero() {
@@ -67,6 +70,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 	if err := a.step(client.Downloaded{ID: id, File: file, Name: meta.Name, Type: meta.Type, Caption: meta.Caption, Size: meta.Size}); err != nil {
 		return err
 	}
+	defer func() { _ = a.step(client.EndView{ID: id}) }()
 	if err := a.grant(ctx, o); err != nil {
 		return err
 	}
@@ -85,6 +89,17 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 		return ErrNotShown
 	}
 	return a.step(client.Viewed{ID: id})
+}
+
+// opening is what it takes to open a message.
+func (a *Account) opening(id MessageID) (client.Opening, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return client.Opening{}, ErrClosed
+	}
+	o, err := a.engine.Opening(a.in.now(), id)
+	return o, engineError(err)
 }
 
 // ciphertext is the whole, verified ciphertext of a message.
@@ -112,15 +127,9 @@ func (a *Account) inlineAnew(ctx context.Context, id MessageID) (io.Reader, *sea
 	if err := a.syncDay(ctx, id.Day()); err != nil {
 		return nil, nil, "", nil, a.in.callError(err)
 	}
-	a.mu.Lock()
-	if a.closed {
-		a.mu.Unlock()
-		return nil, nil, "", nil, ErrClosed
-	}
-	o, err := a.engine.Opening(a.in.now(), id)
-	a.mu.Unlock()
+	o, err := a.opening(id)
 	if err != nil {
-		return nil, nil, "", nil, engineError(err)
+		return nil, nil, "", nil, err
 	}
 	return a.ciphertext(ctx, o, nil)
 }
@@ -133,29 +142,34 @@ func (a *Account) grant(ctx context.Context, o client.Opening) error {
 			return a.in.callError(err)
 		}
 	}
-	sub := a.events.subscribe()
+	sub := a.events.subscribe(func(e Event) bool {
+		switch e.Kind {
+		case KindGranted, KindDenied:
+			return e.ID == id
+		case KindDisconnected:
+			return o.Header.Policy == Once
+		}
+		return false
+	})
 	defer a.events.cancel(sub)
 	if err := a.step(client.View{ID: id}); err != nil {
 		return err
 	}
-	for {
-		e, ok := sub.next(ctx)
-		switch {
-		case !ok && a.ctx.Err() != nil:
-			return context.Cause(a.ctx)
-		case !ok:
-			return ended(ctx)
-		case e.Kind == KindDisconnected && o.Header.Policy == Once:
-			// Should the server have granted it, then to this device, which may
-			// ask again; and for two minutes only.
-			return ErrOffline
-		case e.ID != id:
-		case e.Kind == KindGranted:
-			return nil
-		case e.Kind == KindDenied:
-			return e.Err
-		}
+	if o.Header.Policy == Once && !a.Connected() {
+		return ErrOffline // the event that tells of it may have come before
 	}
+	e, ok := sub.next(ctx)
+	switch {
+	case !ok && a.ctx.Err() != nil:
+		return context.Cause(a.ctx)
+	case !ok:
+		return ended(ctx)
+	case e.Kind == KindDisconnected:
+		// Should the server have granted it, then to this device, which may
+		// ask again; and for two minutes only.
+		return ErrOffline
+	}
+	return e.Err // nil where it was granted
 }
 
 // ender notes whether the content was read to its authentic end.

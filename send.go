@@ -105,7 +105,16 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub := a.events.subscribe()
+	cmd, mine := client.Send{Content: content.ID, Policy: o.Policy, Life: o.Expires}, map[message.ClientID]bool{}
+	for _, s := range sent {
+		r := client.Recipient{Account: s.Account}
+		if _, err := io.ReadFull(a.in.o.Rand, r.Client[:]); err != nil {
+			a.forget(content.File)
+			return nil, err
+		}
+		cmd.To, mine[r.Client] = append(cmd.To, r), true
+	}
+	sub := a.events.subscribe(func(e Event) bool { return mine[e.client] || content.File != "" && e.file == content.File })
 	defer a.events.cancel(sub)
 	if o.Progress != nil && content.File != "" {
 		defer a.watchUpload(content.File, o.Progress)()
@@ -113,14 +122,6 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if err := a.step(*content); err != nil {
 		a.forget(content.File)
 		return nil, err
-	}
-	cmd := client.Send{Content: content.ID, Policy: o.Policy, Life: o.Expires}
-	for _, s := range sent {
-		r := client.Recipient{Account: s.Account}
-		if _, err := io.ReadFull(a.in.o.Rand, r.Client[:]); err != nil {
-			return nil, err
-		}
-		cmd.To = append(cmd.To, r)
 	}
 	if err := a.step(cmd); err != nil {
 		_ = a.step(client.DropContent{ID: content.ID})
