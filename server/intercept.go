@@ -117,13 +117,18 @@ func (s *Server) authorizeBlob(r *http.Request) (id identity.AccountID, err erro
 	return c.Account, nil
 }
 
-// quota bounds what an account begins to upload, in MiB.
+// quota bounds how many blobs an account begins to upload, and how long they are
+// together, in MiB.
 func (s *Server) quota(_ context.Context, a identity.AccountID, length uint64) error {
 	const mib = 1 << 20
-	if s.limits.AllowN(limits.Upload, string(a[:]), int(length/mib)+1) != nil {
-		return blob.ErrQuota
+	err := s.limits.Allow(limits.Blobs, string(a[:]))
+	if err == nil {
+		err = s.limits.AllowN(limits.Upload, string(a[:]), int(length/mib)+1)
 	}
-	return nil
+	if d := refusal.Detail(err); d != nil {
+		return &blob.LimitError{Limit: d.Limit, After: time.Duration(d.RetryAfterMs) * time.Millisecond}
+	}
+	return err
 }
 
 // pacer holds the connection that a call came over, to give its client a time

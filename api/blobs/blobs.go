@@ -89,6 +89,8 @@ var Codes = [...]struct {
 type Refusal struct {
 	Error   Code   `json:"error"`
 	Message string `json:"message"` // for people; constant for each code
+	// Limit names what is used up, with [Quota] and [Rate]; it may be empty.
+	Limit string `json:"limit,omitempty"`
 }
 
 // Create is the body of POST [Root]. Bytes are unpadded base64url.

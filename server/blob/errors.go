@@ -2,6 +2,7 @@ package blob
 
 import (
 	"errors"
+	"time"
 
 	"github.com/reseal/reseal/api/blobs"
 )
@@ -39,6 +40,16 @@ var (
 	ErrSlow = errors.New("blob: too slow")
 )
 
+// LimitError is for Config.Quota to return: it names what is used up, and when
+// to come back.
+type LimitError struct {
+	Limit string
+	// After is when there is room again; 0 is never, for a blob of this length.
+	After time.Duration
+}
+
+func (e *LimitError) Error() string { return "blob: " + e.Limit + " is used up" }
+
 var codes = []struct {
 	err  error
 	code blobs.Code
@@ -52,6 +63,12 @@ var codes = []struct {
 
 // CodeOf is the refusal that err is told as; [blobs.Internal] if it has none.
 func CodeOf(err error) blobs.Code {
+	var limit *LimitError
+	if errors.As(err, &limit) && limit.After > 0 {
+		return blobs.Rate
+	} else if limit != nil {
+		return blobs.Quota
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			return c.code

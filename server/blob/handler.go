@@ -32,9 +32,9 @@ func (s *Service) Handler() http.Handler {
 	// Without these the mux answers in plain text.
 	for _, path := range []string{blobs.Root, blobs.Root + "/{id}", blobs.Root + "/{id}/parts/{n}",
 		blobs.Root + "/{id}/segments", blobs.Root + "/{id}/complete", blobs.Root + "/{id}/content"} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { s.refuse(w, blobs.Method) })
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { s.refuse(w, blobs.Method, "") })
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.refuse(w, blobs.NotFound) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { s.refuse(w, blobs.NotFound, "") })
 	return mux
 }
 
@@ -60,7 +60,7 @@ func (s *Service) upload(serve func(*call) error) http.HandlerFunc {
 		c := &call{w: w, r: r, account: account}
 		if id := r.PathValue("id"); id != "" {
 			if c.blob, err = blobs.DecodeBytes32(id); err != nil {
-				s.refuse(w, blobs.Malformed)
+				s.refuse(w, blobs.Malformed, "")
 				return
 			}
 		}
@@ -183,15 +183,27 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if code.Status() >= 500 && r.Context().Err() == nil {
 		s.Log.Error("blob: "+r.Method+" failed", "code", string(code), "error", err)
 	}
-	s.refuse(w, code)
+	var limit *LimitError
+	if !errors.As(err, &limit) {
+		s.refuse(w, code, "")
+		return
+	}
+	if limit.After > 0 {
+		retryAfter(w, limit.After)
+	}
+	s.refuse(w, code, limit.Limit)
 }
 
 func (s *Service) refuseFor(w http.ResponseWriter, wait time.Duration) {
-	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-	s.refuse(w, blobs.Rate)
+	retryAfter(w, wait)
+	s.refuse(w, blobs.Rate, "")
 }
 
-func (s *Service) refuse(w http.ResponseWriter, code blobs.Code) {
+func retryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+}
+
+func (s *Service) refuse(w http.ResponseWriter, code blobs.Code, limit string) {
 	if s.Counters.Refused != nil {
 		s.Counters.Refused(string(code))
 	}
@@ -204,5 +216,5 @@ func (s *Service) refuse(w http.ResponseWriter, code blobs.Code) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code.Status())
 	// The client may be gone.
-	_ = json.NewEncoder(w).Encode(blobs.Refusal{Error: code, Message: code.Message()})
+	_ = json.NewEncoder(w).Encode(blobs.Refusal{Error: code, Message: code.Message(), Limit: limit})
 }

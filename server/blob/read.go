@@ -77,7 +77,7 @@ func (s *Service) sendContent(w http.ResponseWriter, r *http.Request, st *state)
 			part, ok := parseRange(strings.Join(v, ","), length)
 			if !ok {
 				w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(length, 10))
-				s.refuse(w, blobs.BadRange)
+				s.refuse(w, blobs.BadRange, "")
 				return nil
 			}
 			all = part

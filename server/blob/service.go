@@ -46,7 +46,8 @@ type Config struct {
 	Rand  io.Reader        // object names and tokens; default crypto/rand
 	// Authorize returns the account whose session r carries. Uploads need one.
 	Authorize func(r *http.Request) (identity.AccountID, error)
-	// Quota is asked before an upload of length bytes is created; default none.
+	// Quota is asked before an upload of length bytes is created; its refusal
+	// is a [LimitError]. Default none.
 	Quota func(ctx context.Context, account identity.AccountID, length uint64) error
 	// Rate is asked before bytes are read from or written to r's client; a
 	// result above 0 refuses, and says for how long. Reads have no account.

@@ -9,7 +9,12 @@ package limits
 
 import (
 	"container/list"
+	"fmt"
+	"maps"
+	"math"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,12 +44,16 @@ const (
 	Epoch          = "epoch"       // certificates published, by account
 	Inbox          = "inbox"       // messages that arrive, by sender and recipient
 	InboxAll       = "inbox_all"   // messages that arrive, by recipient
-	Repeat         = "repeat"      // calls made again for a message, by account and the other account
-	Directory      = "directory"   // accounts and certificates looked up, by account
-	Retry          = "retry"       // retry requests, by account
-	RetryNew       = "retry_new"   // retry requests made for the first time, by account and addressed account
-	RetryClose     = "retry_close" // retry requests withdrawn, by account
-	Upload         = "upload"      // MiB of blobs begun, by account
+	InboxBytes     = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
+	// InboxBytesAll counts KiB of messages that arrive, by recipient.
+	InboxBytesAll = "inbox_bytes_all"
+	Repeat        = "repeat"      // calls made again for a message, by account and the other account
+	Directory     = "directory"   // accounts and certificates looked up, by account
+	Retry         = "retry"       // retry requests, by account
+	RetryNew      = "retry_new"   // retry requests made for the first time, by account and addressed account
+	RetryClose    = "retry_close" // retry requests withdrawn, by account
+	Upload        = "upload"      // MiB of blobs begun, by account
+	Blobs         = "blobs"       // blobs begun, by account
 )
 
 // Rate is a token bucket: Burst tokens at first and at most, PerSecond of them
@@ -86,12 +95,15 @@ func Default() Config {
 			Epoch:          {1.0 / 600, 20},
 			Inbox:          {2, 2000},
 			InboxAll:       {100, 100_000},
+			InboxBytes:     {4, 128 << 10},
+			InboxBytesAll:  {256, 4 << 20},
 			Repeat:         {20, 2000},
 			Directory:      {20, 4000},
 			Retry:          {4, 400},
 			RetryNew:       {0.2, 200},
 			RetryClose:     {4, 400},
 			Upload:         {4, 256 << 10},
+			Blobs:          {0.2, 10_000},
 		},
 		Loopback: map[string]Rate{
 			Call: {50_000, 100_000}, Signup: local, Login: local, Recovery: local, Challenge: local,
@@ -99,6 +111,37 @@ func Default() Config {
 		MaxEntries: 100_000,
 	}
 }
+
+// Set changes the rate of one kind, by "KIND=PERSECOND/BURST", as operators write
+// it; KIND=off is no limit. A kind that Default does not have is an error, and so
+// is a burst below 1 or a rate that is not above 0.
+func (c *Config) Set(text string) error {
+	kind, value, ok := strings.Cut(text, "=")
+	if _, known := Default().Rates[kind]; !ok || !known {
+		return fmt.Errorf("limits: %q: not KIND=PERSECOND/BURST with a kind among %s", text, strings.Join(Kinds(), ", "))
+	}
+	rates, loopback := maps.Clone(c.Rates), maps.Clone(c.Loopback)
+	if value == "off" {
+		delete(rates, kind)
+		delete(loopback, kind)
+	} else {
+		perSecond, burst, _ := strings.Cut(value, "/")
+		p, perr := strconv.ParseFloat(perSecond, 64)
+		b, berr := strconv.Atoi(burst)
+		if perr != nil || berr != nil || !(p > 0) || math.IsInf(p, 0) || b < 1 {
+			return fmt.Errorf("limits: %q: not two numbers above 0, as in %s=%v/%d", text, kind, Default().Rates[kind].PerSecond, Default().Rates[kind].Burst)
+		}
+		rates[kind] = Rate{p, b}
+		if _, ok := loopback[kind]; ok {
+			loopback[kind] = Rate{p, b} // a proxy that stands before the server is meant, too
+		}
+	}
+	c.Rates, c.Loopback = rates, loopback
+	return nil
+}
+
+// Kinds are all kinds, sorted.
+func Kinds() []string { return slices.Sorted(maps.Keys(Default().Rates)) }
 
 // Limits are the buckets. Safe for concurrent use.
 type Limits struct {

@@ -3,8 +3,10 @@ package mailbox_test
 import (
 	"testing"
 
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
 )
@@ -38,5 +40,36 @@ func TestInboxRates(t *testing.T) {
 	send(t, carol, carol.Compose(alice.Account, nil).Request())
 	if n := len(bob.Today().Messages); n != 4 {
 		t.Errorf("%d messages arrived, want 4", n)
+	}
+}
+
+// Bytes are counted besides messages: by sender and recipient, and by recipient;
+// the refusal names which, and when to come back.
+func TestInboxBytes(t *testing.T) {
+	w := limited(t, map[string]limits.Rate{limits.InboxBytes: {PerSecond: 1, Burst: 45}, limits.InboxBytesAll: {PerSecond: 1, Burst: 60}})
+	alice, bob, mallory, carol := w.Account("alice"), w.Account("bob"), w.Account("mallory"), w.Account("carol")
+	try := func(d *tw.Device) *resealv1.ErrorDetail {
+		t.Helper()
+		m := d.Compose(bob.Account, func(h *message.Header) { h.Length = message.MaxInline })
+		m.Inline = tw.Random(message.MaxInline)
+		_, err := d.C.Mailbox.Send(ctx, m.Request())
+		return refusal.Detail(err)
+	}
+	tw.Must[*resealv1.SetBlockedResponse](t)(bob.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: mallory.Account.ID[:], Blocked: true}))
+	for _, d := range []*tw.Device{mallory, alice} { // 16 KiB and some each
+		for range 2 {
+			if r := try(d); r != nil {
+				t.Fatal(r)
+			}
+		}
+		if r := try(d); r.GetReason() != resealv1.Reason_REASON_RATE || r.Limit != limits.InboxBytes || r.RetryAfterMs == 0 {
+			t.Errorf("%v", r)
+		}
+	}
+	if r := try(carol); r != nil {
+		t.Errorf("another sender: %v", r)
+	}
+	if r := try(carol); r.GetReason() != resealv1.Reason_REASON_RATE || r.Limit != limits.InboxBytesAll {
+		t.Errorf("past what all may send: %v", r)
 	}
 }

@@ -178,7 +178,7 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	if err != nil {
 		return err
 	}
-	if err := s.room(m.h, blocked); err != nil {
+	if err := s.room(m, blocked); err != nil {
 		return err
 	}
 	if !m.h.Blob.IsZero() {
@@ -218,11 +218,30 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 // what others need, and then from the recipient's, which bounds many senders
 // together. What a blocked sender sends does not arrive and costs the recipient
 // nothing; its own bucket answers as for any other sender.
-func (s *Service) room(h message.Header, blocked bool) error {
-	if err := s.Limiter.Allow("inbox", string(h.Sender[:])+string(h.Recipient[:])); err != nil || blocked {
+func (s *Service) room(m *sending, blocked bool) error {
+	from, to, kib := string(m.h.Sender[:]), string(m.h.Recipient[:]), m.kib()
+	if err := s.Limiter.Allow("inbox", from+to); err != nil {
 		return err
 	}
-	return s.Limiter.Allow("inbox_all", string(h.Recipient[:]))
+	if err := s.Limiter.AllowN("inbox_bytes", from+to, kib); err != nil || blocked {
+		return err
+	}
+	if err := s.Limiter.Allow("inbox_all", to); err != nil {
+		return err
+	}
+	return s.Limiter.AllowN("inbox_bytes_all", to, kib)
+}
+
+// kib is how much the message takes in the store, both copies, in KiB.
+func (m *sending) kib() int {
+	n := 0
+	for _, r := range []records.Message{m.record, m.copy} {
+		n += len(r.Header) + len(r.Inline) + len(r.Segments)
+		for _, w := range r.Wraps {
+			n += len(w)
+		}
+	}
+	return n/1024 + 1
 }
 
 // devices are an account's devices but one.

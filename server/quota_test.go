@@ -1,0 +1,68 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/reseal/reseal/api/blobs"
+	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
+)
+
+// What an account may upload is bounded in number and length; the refusal names
+// the limit and says when to come back, or that waiting does not help.
+func TestUploadQuotas(t *testing.T) {
+	w, url, _ := listening(t, func(c *server.Config) {
+		c.Limits = &limits.Config{Rates: map[string]limits.Rate{limits.Upload: {PerSecond: 0.5, Burst: 10}, limits.Blobs: {PerSecond: 0.1, Burst: 4}}}
+	})
+	alice, bob := w.Account("alice"), w.Account("bob")
+	create := func(d *tw.Device, mib int) (status int, after string, r blobs.Refusal) {
+		t.Helper()
+		length := mib<<20 - 100
+		id, hash := message.BlobID(tw.Random(32)), sha256.Sum256(tw.Random(32))
+		body := fmt.Sprintf(`{"id":%q,"length":%d,"segments":%d,"capability":%q}`,
+			blobs.EncodeBytes(id[:]), length, 38+32*mib, blobs.EncodeBytes(hash[:]))
+		req, err := http.NewRequest("POST", url+blobs.Root, bytes.NewReader([]byte(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+d.Token())
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client(false).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode >= 400 {
+			if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return resp.StatusCode, resp.Header.Get("Retry-After"), r
+	}
+	for _, c := range []struct {
+		by    *tw.Device
+		mib   int
+		code  blobs.Code
+		limit string
+		after string
+	}{
+		{alice, 6, "", "", ""},
+		{alice, 6, blobs.Rate, limits.Upload, "4"}, // 2 of 6 MiB are missing, at half a MiB a second
+		{alice, 11, blobs.Quota, limits.Upload, ""},
+		{alice, 1, "", "", ""},
+		{alice, 1, blobs.Rate, limits.Blobs, "10"},
+		{bob, 6, "", "", ""},
+	} {
+		status, after, r := create(c.by, c.mib)
+		if r.Error != c.code || r.Limit != c.limit || after != c.after {
+			t.Errorf("%d MiB: %d, %+v, Retry-After %q; want %+v", c.mib, status, r, after, c)
+		}
+	}
+}
