@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/pebble"
 )
@@ -28,6 +29,8 @@ const (
 type serveFlags struct {
 	data, key, listen, metrics string
 	metricsSet, closed         bool
+	limits                     []string
+	rates                      limits.Config
 	clock                      duration
 }
 
@@ -57,6 +60,7 @@ of their own: /metrics and /healthz.`,
 	fl.StringVar(&f.key, "key", "", "key `FILE` (default DATA.key)")
 	fl.StringVar(&f.listen, "listen", defaultListen, "`ADDR` for clients; port 0 picks a free one")
 	fl.StringVar(&f.metrics, "metrics", defaultMetrics, "`ADDR` for /metrics and /healthz, or \"off\"")
+	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
 	fl.BoolVar(&f.closed, "no-signup", false, "take no new accounts")
 	fl.Var(&f.clock, "clock-offset", "let the clock be ahead by `D`, to see what tomorrow brings; for demonstrations")
 	return cmd
@@ -78,6 +82,12 @@ func (f *serveFlags) complete(c *cli) error {
 	f.key = c.path(f.key)
 	if filepath.Dir(f.key) == filepath.Join(f.data, "store") {
 		return usagef("give a --key elsewhere", "the key file must lie apart from the store")
+	}
+	f.rates = limits.Default()
+	for _, text := range f.limits {
+		if err := f.rates.Set(text); err != nil {
+			return usagef("see the table in docs/operators.md", "--limit: %v", err)
+		}
 	}
 	if _, port, err := net.SplitHostPort(f.listen); !f.metricsSet && err == nil && port == "0" {
 		f.metrics = "127.0.0.1:0" // several servers of one machine, tests say
@@ -117,6 +127,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	s, err := server.New(server.Config{
 		Store: st, BlobFolder: filepath.Join(f.data, "blobs"), Setup: setup, Log: log, Now: now, Version: version(), SignupClosed: f.closed,
+		Limits: &f.rates,
 	})
 	if err != nil {
 		return err
