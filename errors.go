@@ -64,6 +64,9 @@ var (
 	// ErrAlarm: the account's keys changed in a way that its old key does not
 	// vouch for.
 	ErrAlarm = errors.New("reseal: the account's keys changed unexpectedly")
+	// ErrKeyChanged: the key that was decided about is not the one on record, or
+	// not offered, any more: look at the contact again.
+	ErrKeyChanged = errors.New("reseal: the account key is another one by now")
 	// ErrAltered: the ciphertext at the server is not what was sent.
 	ErrAltered = errors.New("reseal: the content was altered")
 	// ErrGone: the content is no longer at the server.
@@ -221,6 +224,7 @@ func engineError(err error) error {
 		{client.ErrHeld, ErrHeld},
 		{client.ErrBlocked, ErrBlocked},
 		{client.ErrAlarm, ErrAlarm},
+		{client.ErrKeyChanged, ErrKeyChanged},
 		{client.ErrKeys, ErrServer},
 		{client.ErrState, ErrDamaged},
 		{client.ErrNoRoom, ErrNoRoom},

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func TestBookMergesWhatTwoDevicesChangedAtOnce(t *testing.T) {
 			b3 := bob.Device()
 			for _, a := range []*world.Account{carol, dan, eve} {
 				c, want := contact(t, b3, a), contact(t, b1, a)
-				if c != want {
+				if !reflect.DeepEqual(c, want) {
 					t.Fatalf("%+v, want %+v", c, want)
 				}
 			}
@@ -103,6 +104,11 @@ func TestTwoKeysForOneAccountAreAConflict(t *testing.T) {
 				}
 			}
 			picker, genuine := b1, carol.Key.Public()
+			for _, d := range []*world.Device{b1, b2} {
+				if c := contact(t, d, carol); len(c.Offered) != 2 || !slices.Contains(c.Offered, genuine) || !slices.Contains(c.Offered, key.Public()) {
+					t.Fatalf("%s: offered %v", d.Name, c.Offered)
+				}
+			}
 			if !own {
 				picker = b2
 			}

@@ -46,10 +46,41 @@ func (s *step) changeContact(ev ChangeContact) error {
 	return nil
 }
 
+// offered are the keys that the user may agree to: that of the list that raised
+// the alarm, where it follows from nothing but the user's word, or those that
+// the account's own devices disagree about.
+func (s *step) offered(c *state.Contact) (keys []identity.AccountPublic) {
+	switch {
+	case c.Alarm == "":
+	case c.Alarm == errTwoKeys.Error():
+		k, _ := s.ownBook().Contact(identity.AccountID(c.Account))
+		for _, p := range k.Pins {
+			if !slices.Contains(keys, p.Key) {
+				keys = append(keys, p.Key)
+			}
+		}
+		if present := pinOf(c).Key; !slices.Contains(keys, present) {
+			keys = append(keys, present)
+		}
+	default:
+		l, err := s.e.list(c.AlarmList)
+		if err != nil {
+			return nil
+		}
+		if _, err := pinOf(c).Agree(l, l.List.Key); err == nil {
+			keys = append(keys, l.List.Key)
+		}
+	}
+	return keys
+}
+
 // trust takes the list that raised the alarm for the account's, with that very
 // key and no other.
 func (s *step) trust(c *state.Contact, key identity.AccountPublic) error {
 	if c.Alarm == "" {
+		if key != pinOf(c).Key {
+			return ErrKeyChanged // it is over, by another way
+		}
 		return nil
 	}
 	if c.Alarm == errTwoKeys.Error() {

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestALyingServerAddsNoDevice(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if after := contact(t, a, bob); after != before {
+				if after := contact(t, a, bob); !reflect.DeepEqual(after, before) {
 					t.Fatalf("%+v, before %+v", after, before)
 				}
 				var to int

@@ -260,8 +260,8 @@ type Contact struct {
 	// Closed: the server says that the account was closed.
 	Closed bool
 	Alarm  string
-	// NewKey is the key that raised the alarm, zero without one.
-	NewKey identity.AccountPublic
+	// Offered are the keys that Trust can end the alarm with.
+	Offered []identity.AccountPublic
 }
 
 // Contacts lists all contacts by account id.
@@ -270,7 +270,7 @@ func (e *Engine) Contacts() ([]Contact, error) {
 	var all []Contact
 	for _, name := range s.tx.names(prefixContact) {
 		if c := load[state.Contact](&s.tx, name); c != nil {
-			all = append(all, contactOf(c))
+			all = append(all, s.contactOf(c))
 		}
 	}
 	return all, s.tx.err
@@ -287,10 +287,10 @@ func (e *Engine) ContactByHandle(handle string) (Contact, bool) {
 	if c == nil {
 		return Contact{}, false
 	}
-	return contactOf(c), true
+	return s.contactOf(c), true
 }
 
-func contactOf(c *state.Contact) Contact {
+func (s *step) contactOf(c *state.Contact) Contact {
 	k := Contact{
 		Account: identity.AccountID(c.Account), Handle: c.Handle, Blocked: c.Blocked, Accepted: c.Accepted,
 		Renamed: c.Renamed, Closed: c.Closed, Alarm: c.Alarm, Verified: len(c.VerifiedKey) > 0 && string(c.VerifiedKey) == string(c.Key),
@@ -300,9 +300,7 @@ func contactOf(c *state.Contact) Contact {
 	if l, err := identity.ParseSignedList(c.List); err == nil {
 		k.Devices = len(l.List.Devices)
 	}
-	if l, err := identity.ParseSignedList(c.AlarmList); err == nil {
-		k.NewKey = l.List.Key
-	}
+	k.Offered = s.offered(c)
 	return k
 }
 

@@ -154,7 +154,14 @@ func TestAlarms(t *testing.T) {
 				}
 				// (Answers: TestHolderAnswersOnlyIf.)
 				// Another key than the one that raised it is not what is agreed to.
-				key := contact(t, a, bob).NewKey
+				offered := contact(t, a, bob).Offered
+				if (len(offered) == 1) != c.trust || len(offered) > 1 {
+					t.Fatalf("offered: %v", offered)
+				}
+				key := bob.Key.Public()
+				if c.trust {
+					key = offered[0]
+				}
 				wrong := key
 				wrong[0] ^= 1
 				trust := func(key identity.AccountPublic) error {
@@ -184,6 +191,43 @@ func TestAlarms(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that offers another key between the user's look and the user's word
+// gains nothing.
+func TestTrustMeansTheKeyThatWasLookedAt(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, _, _ := pair(w)
+		alarm := func() identity.AccountPublic {
+			l, _ := reset(t, bob, 1)
+			must(t, a.Step(client.Learned{Accounts: []*resealv1.AccountKeys{keysOf(bob, l)}}))
+			c := contact(t, a, bob)
+			if len(c.Offered) != 1 || c.Offered[0] != l.List.Key {
+				t.Fatalf("offered: %v", c.Offered)
+			}
+			return c.Offered[0]
+		}
+		trust := func(key identity.AccountPublic) error {
+			return a.Step(client.ChangeContact{Account: bob.ID, Change: client.Trust, Key: key})
+		}
+		pinned, looked := contact(t, a, bob).Key, alarm()
+		other := alarm()
+		if err := trust(looked); !errors.Is(err, client.ErrKeyChanged) {
+			t.Fatal(err)
+		}
+		if c := contact(t, a, bob); c.Alarm == "" || c.Key != pinned {
+			t.Fatalf("%+v", c)
+		}
+		must(t, trust(other))
+		if c := contact(t, a, bob); c.Alarm != "" || c.Key != other || len(c.Offered) != 0 {
+			t.Fatalf("%+v", c)
+		}
+		// The alarm is over; a late word about another key changes nothing.
+		must(t, trust(other))
+		if err := trust(looked); !errors.Is(err, client.ErrKeyChanged) {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestRotationsAreFollowedAndKeepTheMark(t *testing.T) {

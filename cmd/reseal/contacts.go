@@ -50,7 +50,7 @@ key does not vouch for.`,
 		change("accept", "Take a stranger as a contact", "accepted", (*reseal.Account).Accept),
 		change("block", "Stop everything with an account; it notices nothing", "blocked", (*reseal.Account).Block),
 		change("unblock", "End a block", "unblocked", (*reseal.Account).Unblock),
-		change("trust", "After an alarm: take the new key as theirs", "trusts the new key of", (*reseal.Account).Trust),
+		newTrust(c),
 		newVerify(c),
 	)
 	return cmd
@@ -66,10 +66,16 @@ type contactItem struct {
 	Devices      int    `json:"devices"`
 	Alarm        string `json:"alarm,omitempty"`
 	SafetyNumber string `json:"safety_number,omitempty"`
+	// Offered are the numbers that "contacts trust" takes.
+	Offered []string `json:"offered_numbers,omitempty"`
 }
 
 func contactObject(k reseal.Contact) contactItem {
-	return contactItem{k.Handle, k.Account.String(), k.State, k.Verified, k.Changed, k.Renamed, k.Devices, k.Alarm, k.SafetyNumber}
+	item := contactItem{k.Handle, k.Account.String(), k.State, k.Verified, k.Changed, k.Renamed, k.Devices, k.Alarm, k.SafetyNumber, nil}
+	for _, o := range k.Offered {
+		item.Offered = append(item.Offered, o.SafetyNumber)
+	}
+	return item
 }
 
 func (c *cli) contacts(ctx context.Context, a *reseal.Account) error {
@@ -205,11 +211,8 @@ func (c *cli) showNumber(k reseal.Contact) error {
 	if err := c.printf("safety number with %s: %s\n", st.Bold(name(k.Handle)), verifiedWord(k)); err != nil {
 		return err
 	}
-	groups := strings.Fields(k.SafetyNumber)
-	for i := 0; i < len(groups); i += 4 {
-		if err := c.printf("  %s\n", st.Bold(strings.Join(groups[i:min(i+4, len(groups))], " "))); err != nil {
-			return err
-		}
+	if err := c.printNumber(k.SafetyNumber); err != nil {
+		return err
 	}
 	if c.term.Stdout {
 		if digits, err := identity.ParseSafetyNumber(k.SafetyNumber); err == nil {
