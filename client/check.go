@@ -61,15 +61,10 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 	if p.blocked || p.alarm {
 		return wrap.Secret{}, held
 	}
-	// 5. A known list version with another hash is an alarm; a higher one is
-	// fetched and verified first.
-	switch {
-	case from.ListVersion > p.list.List.Version:
+	// 5. A higher list version than the one known is fetched and verified first.
+	if from.ListVersion > p.list.List.Version {
 		s.wantAccount(from.Account)
 		return wrap.Secret{}, unknown
-	case from.ListVersion == p.list.List.Version && from.ListHash != p.list.Hash():
-		s.forked(from.Account)
-		return wrap.Secret{}, bad
 	}
 	if from.Key != p.list.List.Key {
 		return wrap.Secret{}, bad
@@ -108,6 +103,13 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 	}
 	secret, err := wrap.Open(*w, k.Key, k.Auth, cert.Certificate.Auth, h)
 	if err != nil {
+		return wrap.Secret{}, bad
+	}
+	// 10. The known list version with another hash is an alarm: it is the
+	// wrapping device's own word only now. Before, anybody could have held an
+	// account back by writing into the context of a wrap.
+	if from.ListVersion == p.list.List.Version && from.ListHash != p.list.Hash() {
+		s.forked(from.Account)
 		return wrap.Secret{}, bad
 	}
 	return secret, good

@@ -75,11 +75,6 @@ var openingCases = []struct {
 		},
 	},
 
-	{"5: known version, other hash", func(_ *testing.T, o *opening) { o.ctx.From.ListHash[0] ^= 1 }, nil, func(t *testing.T, s *seen) {
-		if s.ready || s.alarms != 1 || s.count.Alarms != 1 || s.state != client.Held {
-			t.Fatalf("%+v", s)
-		}
-	}},
 	{"5: higher version", func(_ *testing.T, o *opening) { o.ctx.From.ListVersion++ }, nil, func(t *testing.T, s *seen) {
 		if s.held(t); s.keys != 1 || s.state != client.Waiting {
 			t.Fatalf("%+v", s)
@@ -159,9 +154,38 @@ var openingCases = []struct {
 		o.header.ID = message.NewID(o.now.Day(), o.ana.ID, o.bob.ID, message.ClientID{1}, o.header.Digest)
 		o.pending.Header = o.header.Encode()
 	}, refused},
+	{"10: known version, other hash", func(_ *testing.T, o *opening) { o.ctx.From.ListHash[0] ^= 1 }, nil, func(t *testing.T, s *seen) {
+		if s.ready || s.alarms != 1 || s.count.Alarms != 1 || s.state != client.Held {
+			t.Fatalf("%+v", s)
+		}
+	}},
+	{"10: other hash in a context that is not authentic", nil, func(t *testing.T, o *opening) {
+		x, err := message.ParseWrap(o.pending.Wraps[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Context.From.ListHash[0] ^= 1
+		o.pending.Wraps[0] = x.Encode()
+	}, func(t *testing.T, s *seen) {
+		if s.refused(t); s.alarms != 0 || s.count.Alarms != 0 {
+			t.Fatalf("%+v", s)
+		}
+	}},
+	{"10: other hash of an older version", func(t *testing.T, o *opening) {
+		o.setup = func(step func(client.Event) client.Output) {
+			next := o.ana.List().List
+			next.Version, next.Prev, next.IssuedAt = 2, o.ana.List().Hash(), o.now
+			step(learned(o, o.ana.Sign(next)))
+		}
+		o.ctx.From.ListHash[0] ^= 1
+	}, nil, func(t *testing.T, s *seen) {
+		if !s.ready || s.alarms != 0 { // nobody keeps all lists
+			t.Fatalf("%+v", s)
+		}
+	}},
 
 	// The order: of two faults the earlier line decides what follows.
-	{"3 before 5", func(_ *testing.T, o *opening) { o.ctx.From.ListHash[0] ^= 1 }, func(_ *testing.T, o *opening) {
+	{"3 before 5", func(_ *testing.T, o *opening) { o.ctx.From.ListVersion++ }, func(_ *testing.T, o *opening) {
 		copy(o.pending.Wraps[0][23:39], make([]byte, 16))
 		o.pending.Wraps[0][23] = 7
 	}, func(t *testing.T, s *seen) {
@@ -170,12 +194,12 @@ var openingCases = []struct {
 		}
 	}},
 	{"4 before 5", func(_ *testing.T, o *opening) {
-		o.ctx.From.ListHash[0] ^= 1
+		o.ctx.From.ListVersion++
 		o.setup = func(step func(client.Event) client.Output) {
 			step(client.ChangeContact{Account: o.ana.ID, Change: client.Block})
 		}
 	}, nil, func(t *testing.T, s *seen) {
-		if s.held(t); s.alarms != 0 {
+		if s.held(t); s.keys != 0 {
 			t.Fatalf("%+v", s)
 		}
 	}},

@@ -148,3 +148,25 @@ func TestAnEndThatNobodyVouchesForHidesOnly(t *testing.T) {
 		w.Readable(m, b3)
 	})
 }
+
+// What a receipt says of a list counts with its MAC, and not before.
+func TestListsInReceiptsThatAreNotAuthentic(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, _, _ := pair(w)
+		altered := 0
+		w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
+			if r := ev.GetReceipt(); d == a && len(r) > 130 {
+				altered++
+				r[130] ^= 1 // in the hash of the recipient's list
+			}
+			return []*world.Event{ev}
+		}
+		sent(w, a, message.Keep, bob)
+		if altered == 0 || a.Engine.Counters().BadReceipts == 0 {
+			t.Fatal("no receipt came")
+		}
+		if c := contact(t, a, bob); c.Alarm != "" || world.Told[client.Alarm](a) != 0 {
+			t.Fatalf("an alarm by anybody's word: %q", c.Alarm)
+		}
+	})
+}
