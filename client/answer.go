@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
@@ -104,6 +105,7 @@ func (s *step) refused(ev Answered) error {
 	case *resealv1.GetAccountsRequest:
 		for _, k := range req.Accounts {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
+			s.lookAgain(identity.AccountID(k.AccountId))
 		}
 	case *resealv1.GetCertificatesRequest:
 		s.certificatesOver(req)
@@ -117,7 +119,7 @@ func (s *step) refused(ev Answered) error {
 		s.tx.delete(ev.Call.Key)
 	case *resealv1.AskRetryRequest:
 		if name, _, ok := strings.Cut(strings.TrimPrefix(ev.Call.Key, prefixAsk), "/"); ok {
-			s.tx.delete(prefixAsk + name)
+			s.endAsk(prefixAsk+name, s.now.Add(refusedAgain))
 		}
 	case *resealv1.PutBookRequest:
 		s.bookNotPut(ev.Refusal.Reason)
@@ -128,6 +130,10 @@ func (s *step) refused(ev Answered) error {
 	}
 	return nil
 }
+
+// refusedAgain is how long a device waits before it asks again for what the
+// server would not ask for.
+const refusedAgain = time.Minute
 
 // resolved: the accounts that were asked for. One that the server does not
 // know stays unknown; what waits for it is shown as waiting.
@@ -140,6 +146,7 @@ func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAcco
 		}
 		if len(k.AccountId) == len(identity.AccountID{}) {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
+			s.lookAgain(identity.AccountID(k.AccountId))
 		}
 	}
 	s.askedBefore()
@@ -181,6 +188,7 @@ func (s *step) certificatesOver(req *resealv1.GetCertificatesRequest) {
 				s.e.noCert[certName(a, d, n.Epoch)] = true
 			}
 			s.reconsider(a)
+			s.lookAgain(a)
 		}
 	}
 	if !s.e.behind {

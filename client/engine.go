@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -61,6 +62,9 @@ type Engine struct {
 	bookGetting bool
 	bookPutting []byte
 	rereading   rereading
+	asker       asker
+	// watched is what Watched returns, nil where it has to be made anew.
+	watched []identity.AccountID
 }
 
 // ids are the fixed ids of an engine, decoded once.
@@ -134,6 +138,12 @@ func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 		e.self = s.self
 	}
 	e.count.add(s.count)
+	for _, name := range s.tx.order {
+		if strings.HasPrefix(name, prefixContact) {
+			e.watched = nil
+			break
+		}
+	}
 	return Output{Batch: s.tx.batch(), Effects: s.effects}, nil
 }
 

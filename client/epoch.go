@@ -166,6 +166,7 @@ func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
 	r.Published = true
 	s.tx.save(epochName(k.Number), r)
 	s.keepOwnCertificate(k.Certificate)
+	s.renewAsks()
 	s.reconsider(s.e.id.account)
 	s.askedBefore()
 }

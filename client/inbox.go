@@ -104,7 +104,7 @@ func (s *step) arrived(p *resealv1.Pending) {
 		if !p.Copy && s.isStranger(h.Sender) {
 			s.noteStranger(h.ID, h.Sender, in)
 		}
-		s.tx.put(prefixWait+h.ID.String(), present)
+		s.waits(h)
 		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
 	} else if !bytes.Equal(in.Header, p.Header) {
 		// Other bytes under one id: whichever opens is the message. Only the
@@ -186,13 +186,15 @@ func (s *step) open(h message.Header, in *state.In) {
 	case newer:
 		in.State = inUpdate
 		s.saveIn(h.ID, in)
+		s.closeAsks(h.ID)
 		return
 	default:
 		in.State = inWaiting
 		s.saveIn(h.ID, in)
+		s.wantWraps(h.ID, in)
 		return
 	}
-	s.tx.delete(prefixWait + h.ID.String())
+	s.waitsNoMore(h.ID, in)
 	told := in.ToldRecord
 	if in.Copy {
 		s.keepCopy(h, secret.CEK[:], secret.R[:])
@@ -243,7 +245,7 @@ func (s *step) keepCopy(h message.Header, cek, r []byte) {
 // reconsider looks again at everything that may have waited for an account's
 // keys.
 func (s *step) reconsider(id identity.AccountID) {
-	if err := s.reopen(func(h message.Header) bool { return h.Sender == id || h.Recipient == id }); err != nil {
+	if err := s.reopen(s.waiting(id)); err != nil {
 		s.tx.err = err
 		return
 	}
@@ -251,23 +253,21 @@ func (s *step) reconsider(id identity.AccountID) {
 }
 
 // reopen looks again at the wraps of waiting messages.
-func (s *step) reopen(which func(message.Header) bool) error {
-	for _, name := range s.tx.names(prefixWait) {
-		id, err := message.ParseID(name[len(prefixWait):])
-		if err != nil {
+func (s *step) reopen(ids []message.ID) error {
+	for _, id := range ids {
+		in := s.in(id)
+		if in == nil {
 			continue
 		}
-		in := s.in(id)
-		if in == nil || len(in.Wraps) == 0 {
+		if len(in.Wraps) == 0 {
+			s.wantWraps(id, in)
 			continue
 		}
 		h, err := message.ParseHeader(in.Header)
 		if err != nil {
 			return fmt.Errorf("%w: in", ErrState)
 		}
-		if which(h) {
-			s.open(h, in)
-		}
+		s.open(h, in)
 	}
 	return nil
 }
@@ -292,7 +292,7 @@ func (s *step) dayRead(ev DayRead) error {
 func (s *step) synced(ev Synced) error {
 	s.e.behind = false
 	s.edit(func(self *state.Self) { self.SyncedDay, self.SyncedAt = ev.Through, uint64(s.now) })
-	if err := s.reopen(func(message.Header) bool { return true }); err != nil {
+	if err := s.reopen(s.waiting(s.e.id.account)); err != nil {
 		return err
 	}
 	s.dropOldEpochs()

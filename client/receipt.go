@@ -265,7 +265,7 @@ func (s *step) endIn(id message.ID, in *state.In, st message.State) {
 	in.Name, in.Type, in.Caption = "", "", ""
 	s.saveIn(id, in)
 	s.strangerOver(id)
-	s.tx.delete(prefixWait + id.String())
+	s.waitsNoMore(id, in)
 	for _, name := range s.tx.names(prefixAnswer + id.String() + "/") {
 		s.tx.delete(name)
 	}

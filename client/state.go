@@ -36,7 +36,7 @@ type Write struct {
 // Batch is stored as a whole or not at all.
 type Batch []Write
 
-// The names of records. The indexes (wait, expire) hold empty values and are
+// The names of records. The indexes (wait, by, expire, due) hold empty values and are
 // derived; everything else is described in internal/state/state.proto.
 const (
 	nameSelf      = "self"
@@ -64,7 +64,11 @@ const (
 	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
 	prefixAsked   = "asked/"   // asked/<request id>: somebody's request, not yet judged
 	prefixStrange = "stranger/"
-	prefixLeft    = "left/" // left/<day>
+	prefixLeft    = "left/"   // left/<day>
+	prefixBy      = "by/"     // by/<account id>/<message id>: waits, and is from or (a copy) to the account
+	prefixAsking  = "asking/" // asking/<message id>/<account id>: the name of the ask/ record under way
+	prefixOpen    = "open/"   // open/<request id>: how many of its messages wait
+	prefixDue     = "due/"    // due/<time>/<request id>: is to be repeated
 )
 
 // present is the value of records whose name says it all: a record with an
@@ -83,6 +87,18 @@ func expireName(t identity.Time, what string) string {
 
 func usesName(content []byte, what string) string {
 	return prefixUses + hex.EncodeToString(content) + "/" + what
+}
+
+func byName(a identity.AccountID, id message.ID) string {
+	return prefixBy + a.String() + "/" + id.String()
+}
+
+func askingName(id message.ID, to identity.AccountID) string {
+	return prefixAsking + id.String() + "/" + to.String()
+}
+
+func dueName(t identity.Time, request string) string {
+	return fmt.Sprintf("%s%016x/%s", prefixDue, uint64(t), request)
 }
 
 func leftName(day uint32) string        { return fmt.Sprintf("%s%08x", prefixLeft, day) }

@@ -198,7 +198,7 @@ func (s *step) dropIn(id message.ID, in *state.In) {
 	if h, err := message.ParseHeader(in.Header); err == nil {
 		s.tx.delete(expireName(h.Expires, "in/"+id.String()))
 	}
-	s.tx.delete(prefixWait + id.String())
+	s.waitsNoMore(id, in)
 	s.tx.delete(inName(id))
 	for _, prefix := range []string{prefixAnswer, prefixAdd} {
 		for _, name := range s.tx.names(prefix + id.String() + "/") {

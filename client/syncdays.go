@@ -40,11 +40,16 @@ func (e *Engine) SyncDays(now identity.Time) (from, through uint32) {
 const maxWatched = 4096
 
 // Watched are the accounts whose changes this device wants to hear of: those
-// that the user accepted first. Whoever writes becomes a contact, so that
-// strangers could otherwise make the list longer than the server takes, and the
-// stream would be refused for good.
+// that the user accepted first; whoever was sent anything is one of them.
+// Whoever writes becomes a contact, so that strangers could otherwise make the
+// list longer than the server takes, and the stream would be refused for good.
+// The list is made anew when a contact has changed; the caller must not change
+// it.
 func (e *Engine) Watched() []identity.AccountID {
-	var accepted, others []identity.AccountID
+	if e.watched != nil {
+		return e.watched
+	}
+	accepted, others := []identity.AccountID{}, []identity.AccountID(nil)
 	s := e.read()
 	for _, name := range s.tx.names(prefixContact) {
 		c := load[state.Contact](&s.tx, name)
@@ -58,5 +63,6 @@ func (e *Engine) Watched() []identity.AccountID {
 		}
 	}
 	all := append(accepted, others...)
-	return all[:min(len(all), maxWatched)]
+	e.watched = all[:min(len(all), maxWatched)]
+	return e.watched
 }
