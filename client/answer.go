@@ -106,6 +106,7 @@ func (s *step) refused(ev Answered) error {
 		for _, k := range req.Accounts {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 			s.lookAgain(identity.AccountID(k.AccountId))
+			s.askedBy(identity.AccountID(k.AccountId))
 		}
 	case *resealv1.GetCertificatesRequest:
 		s.certificatesOver(req)
@@ -147,9 +148,9 @@ func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAcco
 		if len(k.AccountId) == len(identity.AccountID{}) {
 			s.tx.delete(prefixResolve + identity.AccountID(k.AccountId).String())
 			s.lookAgain(identity.AccountID(k.AccountId))
+			s.askedBy(identity.AccountID(k.AccountId))
 		}
 	}
-	s.askedBefore()
 	if !s.e.behind {
 		s.ask(false)
 	}

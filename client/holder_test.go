@@ -161,6 +161,41 @@ func added(out client.Output) (n int) {
 	return n
 }
 
+// A request that waits for its requester's keys is not judged because somebody
+// else's have come.
+func TestARequestWaitsForItsOwnRequestersKeys(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		k := newAsking(w)
+		carol := w.Account("carol")
+		carol.Device()
+		k.b2 = k.bob.Device()
+		l := k.bob.List()
+		k.key, k.req.Device, k.req.Cert = k.b2.Key, k.b2.ID, k.b2.First.Certificate.Hash()
+		k.req.ListVersion, k.req.ListHash = l.List.Version, l.Hash()
+		keys := &resealv1.AccountKeys{AccountId: k.bob.ID[:], List: l.Bytes(), Certificates: [][]byte{k.b2.First.Certificate.Bytes()}}
+		k.keys = nil
+		s := k.engine(t)
+		if n := added(s.step(t, k.event(t))); n != 0 {
+			t.Fatalf("%d wraps for a device that is not known yet", n)
+		}
+		answer := func(a *world.Account, keys ...*resealv1.AccountKeys) client.Output {
+			return s.step(t, client.Answered{
+				Call:     client.Call{Request: &resealv1.GetAccountsRequest{Accounts: []*resealv1.KnownAccount{{AccountId: a.ID[:]}}}},
+				Response: &resealv1.GetAccountsResponse{Accounts: keys},
+			})
+		}
+		if n := added(answer(carol)); n != 0 {
+			t.Fatalf("%d wraps", n)
+		}
+		if n := added(answer(k.bob, keys)); n != 1 {
+			t.Fatalf("%d wraps once the keys are here", n)
+		}
+		if names := s.section.Names("asked/"); len(names) != 0 {
+			t.Fatal("the request is kept")
+		}
+	})
+}
+
 func TestHolderCapsWhatItGivesOut(t *testing.T) {
 	world.Run(t, 1, func(w *world.World) {
 		k := newAsking(w)

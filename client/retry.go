@@ -75,12 +75,29 @@ func (s *step) putOff(id retry.RequestID, ev *resealv1.RetryRequested, again boo
 	s.tx.save(prefixAsked+id.String(), &resealv1.RetryRequested{Request: ev.Request, MessageIds: ev.MessageIds})
 }
 
-// askedBefore judges the requests that were put off.
+// askedBefore judges all requests that were put off; one whose requester's keys
+// are still on their way is put off again.
 func (s *step) askedBefore() {
 	for _, name := range s.tx.names(prefixAsked) {
 		ev := load[resealv1.RetryRequested](&s.tx, name)
 		s.tx.delete(name)
 		if ev != nil {
+			s.requested(ev, false)
+		}
+	}
+}
+
+// askedBy judges the requests of one account that were put off, by the keys
+// that are here now: there are no others.
+func (s *step) askedBy(id identity.AccountID) {
+	for _, name := range s.tx.names(prefixAsked) {
+		ev := load[resealv1.RetryRequested](&s.tx, name)
+		r, err := retry.ParseRequest(ev.GetRequest())
+		if err == nil && r.Request.Account != id {
+			continue
+		}
+		s.tx.delete(name)
+		if err == nil {
 			s.requested(ev, true)
 		}
 	}
