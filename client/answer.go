@@ -151,6 +151,7 @@ func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAcco
 			s.askedBy(identity.AccountID(k.AccountId))
 		}
 	}
+	s.lacking()
 	if !s.e.behind {
 		s.ask(false)
 	}

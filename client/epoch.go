@@ -167,6 +167,7 @@ func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
 	s.tx.save(epochName(k.Number), r)
 	s.keepOwnCertificate(k.Certificate)
 	s.renewAsks()
+	s.lacking()
 	s.reconsider(s.e.id.account)
 	s.askedBefore()
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,15 +58,34 @@ func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 // that lack. The caller saves out.
 func (s *step) rewrap(id message.ID, out *state.Out, stale []*resealv1.AccountKeys) {
 	s.learn(stale, passing)
+	s.addLacking(id, out)
+}
+
+// addLacking adds wraps for the devices that have none. Where an epoch of this
+// device's own is not published yet, or keys are on their way (a rotation, say,
+// that has to be asked for) or the user has to decide about them, it does so
+// again afterwards. The caller saves out.
+func (s *step) addLacking(id message.ID, out *state.Out) {
+	name := prefixLacks + id.String()
+	s.tx.delete(name)
 	h, err := message.ParseHeader(out.Header)
+	if err != nil || len(out.Cek) == 0 {
+		return
+	}
 	epoch := s.freshEpoch()
-	if err != nil || epoch == nil || len(out.Cek) == 0 {
+	if epoch == nil {
+		s.tx.put(name, present)
 		return
 	}
 	secret := wrap.Secret{CEK: seal.CEK(out.Cek), R: message.R(out.R), Digest: h.Digest}
 	var wraps [][]byte
 	for _, a := range []identity.AccountID{h.Recipient, h.Sender} {
-		if s.mayAddress(a) == nil {
+		_, open := s.tx.get(prefixResolve + a.String())
+		err := s.mayAddress(a)
+		if open || errors.Is(err, ErrAlarm) {
+			s.tx.put(name, present)
+		}
+		if err == nil {
 			wraps = append(wraps, s.wrapAll(out, h, secret, epoch, a)...)
 		}
 		if h.Recipient == h.Sender {
@@ -74,6 +94,20 @@ func (s *step) rewrap(id message.ID, out *state.Out, stale []*resealv1.AccountKe
 	}
 	if len(wraps) > 0 {
 		s.addWraps(h, wraps, s.newName())
+	}
+}
+
+// lacking does so for every message that may lack wraps.
+func (s *step) lacking() {
+	for _, name := range s.tx.names(prefixLacks) {
+		id, err := message.ParseID(name[len(prefixLacks):])
+		out := s.out(id)
+		if err != nil || out == nil || out.State != outStored {
+			s.tx.delete(name)
+			continue
+		}
+		s.addLacking(id, out)
+		s.saveOut(id, out)
 	}
 }
 
@@ -163,6 +197,7 @@ func (s *step) endOut(id message.ID, out *state.Out) {
 	out.Cek, out.R, out.Request, out.Content = nil, nil, nil, content
 	s.saveOut(id, out)
 	s.tx.delete(prefixActive + id.String())
+	s.tx.delete(prefixLacks + id.String())
 	for _, prefix := range []string{prefixAdd, prefixAnswer} {
 		for _, name := range s.tx.names(prefix + id.String() + "/") {
 			s.tx.delete(name)

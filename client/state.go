@@ -69,6 +69,7 @@ const (
 	prefixAsking  = "asking/" // asking/<message id>/<account id>: the name of the ask/ record under way
 	prefixOpen    = "open/"   // open/<request id>: how many of its messages wait
 	prefixDue     = "due/"    // due/<time>/<request id>: is to be repeated
+	prefixLacks   = "lacks/"  // lacks/<message id>: of ours, may lack wraps until keys or an epoch are here
 )
 
 // present is the value of records whose name says it all: a record with an
