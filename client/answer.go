@@ -125,7 +125,8 @@ func (s *step) refused(ev Answered) error {
 	case *resealv1.PutBookRequest:
 		s.bookNotPut(ev.Refusal.Reason)
 	case *resealv1.SetBlockedRequest:
-		s.blockTold(req)
+		// The server takes no more blocks, say: it is told again at each
+		// connection. Until then this device alone drops what the account sends.
 	case *resealv1.ReadDayRequest:
 		s.leftRefused(req)
 	}

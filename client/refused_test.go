@@ -23,6 +23,15 @@ func TestRefusedQuestionsAreOver(t *testing.T) {
 			t.Errorf("still asked for: %v", n)
 		}
 
+		must(t, b1.Step(client.ChangeContact{Account: ana.ID, Change: client.Block}))
+		block := &resealv1.SetBlockedRequest{AccountId: ana.ID[:], Blocked: true}
+		must(t, b1.Step(client.Answered{Refusal: no, Call: client.Call{Key: "block/" + ana.ID.String(), Request: block}}))
+		b1.Disconnect()
+		b1.Connect()
+		if calls := strings.Join(b1.Calls(), " "); !strings.Contains(calls, "block/"+ana.ID.String()) {
+			t.Errorf("a block that the server refused counts as told: %s", calls)
+		}
+
 		must(t, b1.Step(client.Streamed{Event: &world.Event{Event: &resealv1.EventsResponse_BookVersion{BookVersion: 99}}}))
 		must(t, b1.Step(client.Answered{Refusal: no, Call: client.Call{Key: "book/get", Request: &resealv1.GetBookRequest{}}}))
 		must(t, b1.Step(client.ChangeContact{Account: ana.ID, Change: client.Verify, Key: contact(t, b1, ana).Key}))
