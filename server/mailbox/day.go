@@ -14,10 +14,11 @@ import (
 	"github.com/reseal/reseal/store"
 )
 
-// sections are the key prefixes that ReadDay goes through, in this order: ends
-// and receipts first, so that a page with a message never lacks its end only
-// because the end was written between two pages.
-var sections = []store.Key{records.Receipts, records.Copies, records.Messages, records.Ends}
+// sections are the key prefixes that ReadDay goes through, in this order:
+// messages first, because a device checks receipts by what came with their
+// message and knows nothing to do with others; ends last, so that one that is
+// written between two pages is not missed.
+var sections = []store.Key{records.Copies, records.Messages, records.Receipts, records.Ends}
 
 // ReadDay returns one day's messages, ends and receipts of the caller's
 // account, with the wraps for the caller's device, in pages.

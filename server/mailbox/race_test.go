@@ -322,6 +322,17 @@ func TestReadDayPages(t *testing.T) {
 		}
 		delete(want, h.ID)
 	}
+	// A receipt on a page before its message would be dropped as unknown.
+	for from, receipts, pages := []byte(nil), 0, 0; ; pages++ {
+		page := tw.Must[*resealv1.ReadDayResponse](t)(bob.C.Mailbox.ReadDay(ctx, &resealv1.ReadDayRequest{Day: w.Time().Day(), From: from}))
+		if len(page.Messages) > 0 && receipts > 0 {
+			t.Errorf("page %d has messages, after %d receipts", pages, receipts)
+		}
+		receipts += len(page.Receipts)
+		if from = page.Next; len(from) == 0 {
+			break
+		}
+	}
 	headers := tw.Must[*resealv1.ReadDayResponse](t)(bob.C.Mailbox.ReadDay(ctx, &resealv1.ReadDayRequest{Day: w.Time().Day(), HeadersOnly: true}))
 	for _, p := range headers.Messages {
 		if len(p.Inline) > 0 {
