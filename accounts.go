@@ -248,14 +248,11 @@ func (a *Account) Devices(ctx context.Context) ([]Device, error) {
 // it any more. It asks for the password, which alone gives the account key.
 // Errors: ErrLogin, ErrUnknownDevice, ErrLastDevice, ErrOffline.
 func (a *Account) RemoveDevice(ctx context.Context, id identity.DeviceID, pass []byte) error {
-	c, err := a.in.authenticate(ctx, a.Server(), a.handle, pass)
+	c, err := a.authenticate(ctx, pass)
 	if err != nil {
 		return err
 	}
 	defer c.remote.link.Close()
-	if c.account != a.id {
-		return ErrServer
-	}
 	l, err := a.in.dropDevice(ctx, c, id)
 	if err != nil {
 		return a.in.callError(err)

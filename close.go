@@ -16,14 +16,11 @@ import (
 // password is wrong), ErrOffline, ErrUncertain: a login tells then whether the
 // account is still there.
 func (a *Account) CloseAccount(ctx context.Context, pass []byte) error {
-	c, err := a.in.authenticate(ctx, a.Server(), a.handle, pass)
+	c, err := a.authenticate(ctx, pass)
 	if err != nil {
 		return err
 	}
 	defer c.remote.link.Close()
-	if c.account != a.id {
-		return as(ErrServer, errors.New("another account has this handle"))
-	}
 	a.leaving.Store(true)
 	_, err = repeat(ctx, c.remote.account.CloseAccount, &resealv1.CloseAccountRequest{})
 	if err != nil {

@@ -31,14 +31,11 @@ func (a *Account) ChangePassword(ctx context.Context, old, new []byte) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.in.authenticate(ctx, a.Server(), a.handle, old)
+	c, err := a.authenticate(ctx, old)
 	if err != nil {
 		return err
 	}
 	defer c.remote.link.Close()
-	if c.account != a.id {
-		return as(ErrServer, errors.New("another account has this handle"))
-	}
 	keep, err := sessionHash(a.token)
 	if err != nil {
 		return err
