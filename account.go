@@ -215,7 +215,6 @@ func (a *Account) step(ev client.Event) error {
 	}
 	if len(out.Batch) > 0 {
 		if err := a.section.Commit(vaultBatch(out.Batch)); err != nil {
-			a.reopenEngine()
 			return a.uncommitted(ev, err)
 		}
 	}
@@ -230,11 +229,15 @@ func (a *Account) step(ev client.Event) error {
 // with it: only the next one tells the engine that it is connected, what is
 // outstanding, and that it has read what waits. It is called with the lock held.
 func (a *Account) reopenEngine() {
-	if e, err := client.Open(a.section, a.in.o.Rand); err == nil {
-		a.engine = e
-	}
+	a.reloadEngine()
 	if a.cut != nil {
 		a.cut()
+	}
+}
+
+func (a *Account) reloadEngine() {
+	if e, err := client.Open(a.section, a.in.o.Rand); err == nil {
+		a.engine = e
 	}
 }
 

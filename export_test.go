@@ -20,6 +20,22 @@ func Opening(a *Account, id MessageID) (client.Opening, error) {
 // Step lets one event happen at the account's engine.
 func Step(a *Account, ev client.Event) error { return a.step(ev) }
 
+// CountCuts counts how often the account ends its stream from now on.
+func CountCuts(a *Account) func() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n, cut := 0, a.cut
+	a.cut = func() {
+		n++
+		cut()
+	}
+	return func() int {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return n
+	}
+}
+
 // HasLeft tells whether messages of a day are noted as left at the server.
 func HasLeft(a *Account) bool { return len(a.section.Names("left/")) > 0 }
 

@@ -8,14 +8,19 @@ import (
 )
 
 // uncommitted takes the error of a batch that was not stored. What the server
-// told too much of at once is skipped, or it would come again for ever.
+// told too much of at once is skipped, or it would come again for ever: for a
+// page of a day the stream does not even end, since the next one would begin
+// with the same page, and the sync that reads it tells the engine all the same.
 func (a *Account) uncommitted(ev client.Event, err error) error {
-	switch ev.(type) {
-	case client.Streamed, client.DayRead:
-	default:
-		return vaultError(err)
+	_, page := ev.(client.DayRead)
+	_, streamed := ev.(client.Streamed)
+	skip := (page || streamed) && errors.Is(err, vault.ErrTooLarge)
+	if skip && page {
+		a.reloadEngine()
+	} else {
+		a.reopenEngine()
 	}
-	if !errors.Is(err, vault.ErrTooLarge) {
+	if !skip {
 		return vaultError(err)
 	}
 	a.log.Warn("reseal: what the server told does not fit and is left there", "error", err)
@@ -24,6 +29,7 @@ func (a *Account) uncommitted(ev client.Event, err error) error {
 		return engineError(err)
 	}
 	if err := a.section.Commit(vaultBatch(out.Batch)); err != nil {
+		a.reopenEngine()
 		return vaultError(err)
 	}
 	for _, f := range out.Effects {

@@ -41,11 +41,17 @@ func TestAPageThatIsTooLargeIsSkipped(t *testing.T) {
 		h.ID = message.NewID(now.Day(), bob.ID(), ana.ID(), message.ClientID{}, h.Digest)
 		page.Messages = append(page.Messages, &resealv1.Pending{Header: h.Encode(), Inline: body, Segments: []byte("segments")})
 	}
-	if err := reseal.Step(ana, client.DayRead{Day: now.Day(), Response: page}); err != nil {
-		t.Fatal(err)
+	cuts := reseal.CountCuts(ana)
+	for _, ev := range []client.Event{client.DayRead{Day: now.Day(), Response: page}, client.Synced{Through: now.Day() + 1}} {
+		if err := reseal.Step(ana, ev); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !reseal.HasLeft(ana) {
 		t.Fatal("the day is not noted")
 	}
 	text(t, ana, "after it", "bob")
+	if n := cuts(); n != 0 {
+		t.Errorf("the stream was ended %d times", n)
+	}
 }
