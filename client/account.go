@@ -263,7 +263,7 @@ func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) 
 				return
 			}
 			// Wraps that name the old one may still come.
-			s.tx.put(certName(l.List.Account, d.ID, old.Certificate.Epoch), old.Bytes())
+			s.keepCertificate(old)
 		}
 		newest[d.ID] = c
 		changed = changed || isNew

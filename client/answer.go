@@ -175,7 +175,7 @@ func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1
 			s.count.BadKeys++
 			continue
 		}
-		s.tx.put(certName(c.Certificate.Account, c.Certificate.Device, c.Certificate.Epoch), c.Bytes())
+		s.keepCertificate(c)
 	}
 	s.certificatesOver(req)
 }

@@ -32,6 +32,9 @@ func (s *step) requested(ev *resealv1.RetryRequested, again bool) {
 	}
 	p := s.peer(req.Account)
 	if !p.known {
+		if !s.concerns(req) {
+			return
+		}
 		s.wantAccount(req.Account)
 		s.putOff(r.ID(), ev, again)
 		return
@@ -61,6 +64,16 @@ func (s *step) requested(ev *resealv1.RetryRequested, again bool) {
 	if wraps > 0 {
 		s.show(Answering{req.Account, wraps})
 	}
+}
+
+// concerns tells whether a request is about a message that this device knows of
+// and that went to the requester: an account that is not known is not looked up
+// for anything else.
+func (s *step) concerns(req retry.Request) bool {
+	return slices.ContainsFunc(req.Messages, func(id message.ID) bool {
+		rec, ok := s.record(id)
+		return ok && rec.h.Recipient == req.Account
+	})
 }
 
 // maxAsked bounds the requests that are put off; the asker repeats them.

@@ -54,22 +54,22 @@ const (
 	prefixAdd     = "add/"
 	prefixAnswer  = "answer/"
 	prefixPost    = "post/"
-	prefixWait    = "wait/"    // wait/<message id>: in waiting state
-	prefixExpire  = "expire/"  // expire/<time>/<kind>/<id>
-	prefixResolve = "resolve/" // resolve/<account id>: keys to be fetched
-	prefixCert    = "cert/"    // cert/<account>/<device>/<epoch>: superseded certificates
-	prefixActive  = "active/"  // active/<message id>: out messages not yet stored
-	prefixUses    = "uses/"    // uses/<content id>/<message or client id>
-	prefixClient  = "client/"  // client/<client id>: was taken for sending
-	prefixNewer   = "newer/"   // newer/<hash>: a message of a version not read here
-	prefixAsked   = "asked/"   // asked/<request id>: somebody's request, not yet judged
-	prefixStrange = "stranger/"
-	prefixLeft    = "left/"   // left/<day>
-	prefixBy      = "by/"     // by/<account id>/<message id>: waits, and is from or (a copy) to the account
-	prefixAsking  = "asking/" // asking/<message id>/<account id>: the name of the ask/ record under way
-	prefixOpen    = "open/"   // open/<request id>: how many of its messages wait
-	prefixDue     = "due/"    // due/<time>/<request id>: is to be repeated
-	prefixLacks   = "lacks/"  // lacks/<message id>: of ours, may lack wraps until keys or an epoch are here
+	prefixWait    = "wait/"     // wait/<message id>: in waiting state
+	prefixExpire  = "expire/"   // expire/<time>/<kind>/<id>
+	prefixResolve = "resolve/"  // resolve/<account id>: keys to be fetched
+	prefixCert    = "cert/"     // cert/<account>/<device>/<epoch>: superseded certificates
+	prefixActive  = "active/"   // active/<message id>: out messages not yet stored
+	prefixUses    = "uses/"     // uses/<content id>/<message or client id>
+	prefixClient  = "client/"   // client/<client id>: was taken for sending
+	prefixNewer   = "newer/"    // newer/<hash>: a message of a version not read here
+	prefixAsked   = "asked/"    // asked/<request id>: somebody's request, not yet judged
+	prefixStrange = "stranger/" // stranger/<message id>
+	prefixLeft    = "left/"     // left/<day>
+	prefixBy      = "by/"       // by/<account id>/<message id>: waits, and is from or (a copy) to the account
+	prefixAsking  = "asking/"   // asking/<message id>/<account id>: the name of the ask/ record under way
+	prefixOpen    = "open/"     // open/<request id>: how many of its messages wait
+	prefixDue     = "due/"      // due/<time>/<request id>: is to be repeated
+	prefixLacks   = "lacks/"    // lacks/<message id>: of ours, may lack wraps until keys or an epoch are here
 )
 
 // present is the value of records whose name says it all: a record with an

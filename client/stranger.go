@@ -149,6 +149,26 @@ func (s *step) forgetContact(id identity.AccountID) {
 	s.tx.delete(contactName(id))
 }
 
+const (
+	// maxCertificates is how many superseded certificates of an account are
+	// kept: ten devices with an epoch a week need fewer.
+	maxCertificates = 256
+	// maxStrangerCertificates is the same for an account that is not accepted.
+	maxStrangerCertificates = 16
+)
+
+// keepCertificate keeps a certificate that is superseded: wraps that name it may
+// still come.
+func (s *step) keepCertificate(c *identity.SignedCertificate) {
+	a, limit := c.Certificate.Account, maxCertificates
+	if s.isStranger(a) {
+		limit = maxStrangerCertificates
+	}
+	if len(s.tx.names(prefixCert+a.String()+"/")) < limit {
+		s.tx.put(certName(a, c.Certificate.Device, c.Certificate.Epoch), c.Bytes())
+	}
+}
+
 // isKnown tells whether the user decided anything about a contact.
 func isKnown(c *state.Contact) bool {
 	return c.Accepted || c.Blocked || len(c.VerifiedKey) > 0

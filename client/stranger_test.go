@@ -315,3 +315,36 @@ func TestAnEventThatIsTooLargeIsSkipped(t *testing.T) {
 		}
 	})
 }
+
+// However often a stranger renews a device's keys, few of them are kept.
+func TestAStrangersCertificatesAreBounded(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, _, a, _, _ := pair(w)
+		eve := w.Account("eve")
+		e := eve.Device()
+		w.Readable(sent(w, e, message.Keep, a.Account), a)
+		keys := keysOf(eve, eve.List())
+		kept := func() int { return len(a.State.Names("cert/" + eve.ID.String() + "/")) }
+		for n := uint64(2); n < 40; n++ {
+			epoch, err := client.FirstEpoch(eve.ID, e.ID, e.Key, n, w.Time(), w.Rand())
+			must(t, err)
+			keys.Certificates = [][]byte{epoch.Certificate.Bytes()}
+			must(t, a.Step(told(keys)))
+		}
+		if kept() != 16 {
+			t.Fatalf("%d superseded certificates of a stranger are kept", kept())
+		}
+	})
+}
+
+// Nobody is looked up because of a request about messages that are not known.
+func TestARequestAboutNothingLooksNobodyUp(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		k := newAsking(w)
+		k.req.Account, k.keys = identity.AccountID{99}, nil
+		k.engine(t).step(t, k.event(t))
+		if names := append(k.section.Names("resolve/"), k.section.Names("asked/")...); len(names) != 0 {
+			t.Fatalf("it left %v", names)
+		}
+	})
+}
