@@ -189,6 +189,9 @@ func TestHandleIsHeldBack(t *testing.T) {
 	phone, ana := w.signUp("ana")
 	_, ben := w.signUp("ben")
 	awaitState(t, ben, text(t, ana, "bye", "ben"), client.IsReady)
+	if err := ben.Accept(ctx(t), "ana"); err != nil { // strangers are in no book
+		t.Fatal(err)
+	}
 	old := ana.ID()
 	benIn := w.phone()
 	away, _ := w.logIn(benIn, "ben")

@@ -146,7 +146,7 @@ func (a *Account) change(ctx context.Context, name string, what client.ContactCh
 	if err != nil {
 		return err
 	}
-	return a.step(client.ChangeContact{Account: c.Account, Change: what, Key: c.Key})
+	return a.decide(ctx, client.ChangeContact{Account: c.Account, Change: what, Key: c.Key})
 }
 
 // Verify compares a safety number that the other side read out, scanned or
@@ -165,7 +165,7 @@ func (a *Account) Verify(ctx context.Context, name, number string) (bool, error)
 	if err != nil || !same {
 		return false, err
 	}
-	return true, a.step(client.ChangeContact{Account: c.Account, Change: client.Verify, Key: c.Key})
+	return true, a.decide(ctx, client.ChangeContact{Account: c.Account, Change: client.Verify, Key: c.Key})
 }
 
 // Trust ends an alarm by taking key, which the user looked at, for the contact's
@@ -178,5 +178,5 @@ func (a *Account) Trust(ctx context.Context, name string, key identity.AccountPu
 	if err != nil {
 		return err
 	}
-	return a.step(client.ChangeContact{Account: c.Account, Change: client.Trust, Key: key})
+	return a.decide(ctx, client.ChangeContact{Account: c.Account, Change: client.Trust, Key: key})
 }

@@ -60,6 +60,7 @@
 //     Own set, and [KindAccount]: tell the user, who may not have done it.
 //   - [KindSessionEnded], [KindRemoved]: the account is closed here, or about to
 //     be. Show the login.
+//   - [KindSetting]: read [Account.Settings] anew.
 //   - [KindTrouble]: something failed that no call waits for, a full disk say;
 //     Err, where it is set, is one of the errors below.
 //   - [KindAnswered], [KindGranted], [KindDenied]: of interest to the curious.
@@ -76,7 +77,7 @@
 //     told which. [ErrSamePassword] wants another one, and [WeakPasswordError]
 //     says what would be better.
 //   - [ErrHandle], [ErrHandleTaken]: another handle. [ErrSignupClosed]: another
-//     server.
+//     server. [ErrSettingName]: another name for a setting.
 //   - [UnknownAccountError], [ErrUnknownMessage], [ErrUnknownDevice]: there is no
 //     such thing (any more). [ErrAmbiguous]: more of the id.
 //   - [ErrTooLarge], as [LimitError] with the limit's name: less.
@@ -105,7 +106,8 @@
 // Let the user decide:
 //
 //   - [ErrAlarm], [RenamedError]: somebody may be in between. The contact's state
-//     and safety number help; [Account.Verify], [Account.Trust].
+//     and safety number help; [Account.Verify], [Account.Trust]. [ErrKeyChanged]:
+//     show the contact anew, it is another key by now.
 //   - [ErrNoRoom], [ErrStrangers]: what comes stays at the server until messages
 //     are opened, or strangers accepted or blocked.
 //   - [ErrHeld], [ErrBlocked]: until the contact is trusted, or not blocked any

@@ -55,6 +55,9 @@ const (
 	KindAccount EventKind = "account"
 	// KindClosed: a contact's account was closed, as the server says. Handle.
 	KindClosed EventKind = "closed"
+	// KindSetting: another device of the account changed a setting. What is its
+	// name.
+	KindSetting EventKind = "setting"
 	// KindTrouble: something failed here, a full disk say; or messages stay at
 	// the server, with ErrNoRoom or ErrStrangers; or a contact is known on
 	// this device only, with ErrBookFull. Text, Err.
@@ -173,6 +176,8 @@ func (a *Account) shown(n client.Notice) {
 		e.Text = e.Err.Error()
 	case client.BookFull:
 		e.Kind, e.Err, e.Text = KindTrouble, ErrBookFull, ErrBookFull.Error()
+	case client.SettingChanged:
+		e.Kind, e.What = KindSetting, n.Name
 	case client.CaughtUp:
 		e.Kind = KindCaughtUp
 	default:

@@ -208,6 +208,7 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 			return fmt.Errorf("client: internal error: %w", err)
 		}
 	}
+	s.settingsChanged(s.ownBook(), merged)
 	for _, c := range merged.Contacts() {
 		s.applyContact(merged, c)
 	}

@@ -12,6 +12,9 @@ import (
 
 // changeContact is what the user decides about a contact.
 func (s *step) changeContact(ev ChangeContact) error {
+	if !s.e.bookRead() {
+		return ErrNoBook
+	}
 	c := s.contact(ev.Account)
 	if c == nil {
 		return ErrUnknownContact

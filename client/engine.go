@@ -250,6 +250,8 @@ func (s *step) handle(ev Event) error {
 		return nil
 	case ChangeContact:
 		return s.changeContact(ev)
+	case SetSetting:
+		return s.setSetting(ev)
 	case OwnList:
 		return s.ownList(ev)
 	case Rotating:
