@@ -18,9 +18,9 @@ func screen(a *reseal.Account, id reseal.MessageID) string {
 	case err != nil:
 		return err.Error()
 	case m.State == reseal.StateWaiting:
-		return "from " + m.Handle + ": waiting for its key"
+		return "a message waits for its key"
 	}
-	return "from " + m.Handle + ": " + string(m.State)
+	return "a message is " + string(m.State)
 }
 
 // The "waiting for its key" screen: nobody who has the key is there when somebody
@@ -40,8 +40,8 @@ func Example() {
 	})
 	fmt.Println(err)
 	// Output:
-	// from ana: waiting for its key
-	// from ana: ready
+	// a message waits for its key
+	// a message is ready
 	// <nil>
 }
 
@@ -57,7 +57,7 @@ func ExampleWorld_Device() {
 	})
 	fmt.Println(err)
 	// Output:
-	// from ana: viewed
+	// a message is viewed
 	// <nil>
 }
 
@@ -105,7 +105,7 @@ func ExampleWorld_Advance() {
 	})
 	fmt.Println(err)
 	// Output:
-	// from ana: expired
+	// a message is expired
 	// <nil>
 }
 
