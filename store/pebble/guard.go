@@ -30,6 +30,22 @@ type guardFS struct {
 	fail   func(error)
 	failed <-chan struct{}
 	bad    atomic.Int64 // errors at table files in a row
+	// aside is where a copy is being made, nil for nowhere: an error there is
+	// the copy's and not the store's.
+	aside atomic.Pointer[string]
+}
+
+func (g *guardFS) isAside(name string) bool {
+	aside := g.aside.Load()
+	for ; aside != nil && len(name) >= len(*aside); name = g.PathDir(name) {
+		if name == *aside {
+			return true
+		}
+		if name == g.PathDir(name) {
+			break
+		}
+	}
+	return false
 }
 
 // vital reports files without which Pebble cannot go on.
@@ -69,6 +85,9 @@ func (g *guardFS) wrap(name string, f vfs.File, err error) (vfs.File, error) {
 // syncs the folder once for both, and a file system that keeps only the marker
 // of the two would leave a database without its manifest.
 func (g *guardFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if g.isAside(name) {
+		return g.FS.Create(name, c)
+	}
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
 		_ = g.check(name, true, "syncing the folder of", syncFolder(g.FS, g.PathDir(name)))
 	}
@@ -82,6 +101,9 @@ func (g *guardFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.
 }
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
+	if g.isAside(name) {
+		return g.FS.OpenDir(name)
+	}
 	f, err := g.FS.OpenDir(name)
 	if errors.Is(err, iofs.ErrNotExist) { // asked while opening, and answered
 		return nil, err

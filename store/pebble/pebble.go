@@ -74,6 +74,8 @@ type Store struct {
 	examined atomic.Uint64
 	floor    uint64 // owned by the committer; see the package documentation
 
+	copying sync.Mutex // one Checkpoint at a time
+
 	failOnce sync.Once
 	failed   chan struct{}
 	failure  atomic.Pointer[error]
