@@ -48,6 +48,7 @@ type Folder struct {
 	fs    FS
 	floor uint64
 	locks [256]sync.Mutex // of "is it there, else rename", striped by object
+	held  sync.RWMutex    // for writing: nothing is deleted
 }
 
 var _ blob.Bytes = (*Folder)(nil)
@@ -180,6 +181,10 @@ func (f *Folder) Sync(o blob.Object) error {
 // Delete implements [blob.Bytes]. If we crash after the rename, the object is
 // gone for everybody and the trash is emptied at the next start.
 func (f *Folder) Delete(o blob.Object) error {
+	if err := f.hold(); err != nil {
+		return err
+	}
+	defer f.held.RUnlock()
 	away := filepath.Join(f.trash(), o.String())
 	if err := f.fs.Rename(f.dir(o), away); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return named(err)

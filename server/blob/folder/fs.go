@@ -55,6 +55,9 @@ func (Disk) Open(path string) (io.ReadSeekCloser, error) {
 // Rename implements [FS].
 func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
 
+// Link gives a file a second name.
+func (Disk) Link(from, to string) error { return os.Link(from, to) }
+
 // Remove implements [FS].
 func (Disk) Remove(path string) error { return os.Remove(path) }
 
