@@ -84,6 +84,7 @@ type Server struct {
 	auth    *auth.Service
 	mailbox *mailbox.Service
 	blobs   *blob.Service
+	bytes   *folder.Folder
 	calls   *connect.Server
 	mux     *mux.Handler
 	http    *http.Server
@@ -192,6 +193,7 @@ func (s *Server) newBlobs(c Config, st store.Store) error {
 	if err != nil {
 		return fmt.Errorf("server: blob folder: %w", err)
 	}
+	s.bytes = bytes
 	s.blobs, err = blob.New(context.Background(), blob.Config{
 		Store: st, Bytes: bytes, Clock: c.Now, Rand: c.Rand, Log: c.Log,
 		Authorize: s.authorizeBlob, Quota: s.quota,
