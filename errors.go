@@ -12,11 +12,13 @@ import (
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/client/password"
 	"github.com/reseal/reseal/client/remote/link"
 	"github.com/reseal/reseal/client/remote/transfer"
 	"github.com/reseal/reseal/client/vault"
+	"github.com/reseal/reseal/identity"
 )
 
 // What a caller acts on.
@@ -79,8 +81,9 @@ var (
 	ErrBusy = errors.New("reseal: another process owns this folder")
 	// ErrDamaged: a file of the installation is damaged; the error names it.
 	ErrDamaged = errors.New("reseal: damaged file")
-	// ErrNewer: a file was written by a newer version.
-	ErrNewer = errors.New("reseal: file of a newer version")
+	// ErrNewer: a file here, or a record of an account at the server, was
+	// written by a newer version of the program: update this one.
+	ErrNewer = errors.New("reseal: written by a newer version: update this program")
 	// ErrFull: no room on the disk.
 	ErrFull = errors.New("reseal: disk is full")
 	// ErrNoRoom: the account's database on this device is full. Messages stay at
@@ -151,6 +154,14 @@ func (e *LimitError) Is(target error) bool { return target == ErrTooLarge }
 // wrapped is one error as another: errors.Is finds both.
 func as(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }
 
+// served is the error of something that the server served and that is not good.
+func served(err error) error {
+	if errors.Is(err, identity.ErrVersion) || errors.Is(err, capsule.ErrVersion) {
+		return as(ErrNewer, err)
+	}
+	return as(ErrServer, err)
+}
+
 func vaultError(err error) error {
 	for _, m := range []struct{ from, to error }{
 		{vault.ErrBusy, ErrBusy},
@@ -216,6 +227,9 @@ func (in *Installation) callError(err error) error {
 
 // engineError turns an error of the engine into one of this package.
 func engineError(err error) error {
+	if errors.Is(err, identity.ErrVersion) {
+		return as(ErrNewer, err)
+	}
 	for _, m := range []struct{ from, to error }{
 		{client.ErrUnknownMessage, ErrUnknownMessage},
 		{client.ErrWaiting, ErrWaiting},

@@ -113,10 +113,10 @@ func (c *credentials) take(resp *resealv1.FinishLoginResponse) error {
 	c.place = capsule.Place{Account: c.account, Credential: resp.Credential}
 	var err error
 	if c.capsule, err = capsule.Open(resp.Capsules.GetCapsule(), c.export, c.place); err != nil {
-		return as(ErrServer, fmt.Errorf("capsule: %w", err))
+		return served(fmt.Errorf("capsule: %w", err))
 	}
 	if c.list, err = identity.ParseSignedList(resp.List); err != nil {
-		return as(ErrServer, err)
+		return served(err)
 	}
 	if c.list.List.Account != c.account || c.list.List.Key != c.capsule.Account.Public() {
 		return as(ErrServer, errors.New("device list of another account key than the capsule's"))
