@@ -22,9 +22,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"reseal": main})
-}
+// programs are what the test binary is under other names: the command, and the
+// command on a machine on which something is wrong.
+var programs = map[string]func(){"reseal": main}
+
+func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
 // TestScripts runs testdata/*.txtar: real servers, real homes, real processes.
 // A single one: go test ./cmd/reseal -run TestScripts/NAME
