@@ -161,7 +161,8 @@ func (a *Account) Skew() (offset time.Duration, known bool) { return a.remote.li
 
 // Online waits until the account is connected and has read everything that
 // waits for it. Without a server, and when the connection is lost meanwhile, it
-// fails with ErrOffline at once.
+// fails with ErrOffline at once; with ErrFull, or what else the disk says, where
+// what came could not be stored.
 func (a *Account) Online(ctx context.Context) error {
 	for {
 		if a.synced.is() && a.Connected() {
@@ -215,7 +216,10 @@ func (a *Account) step(ev client.Event) error {
 	}
 	if len(out.Batch) > 0 {
 		if err := a.section.Commit(vaultBatch(out.Batch)); err != nil {
-			return a.uncommitted(ev, err)
+			if err = a.uncommitted(ev, err); err != nil {
+				a.synced.fail(err)
+			}
+			return err
 		}
 	}
 	for _, f := range out.Effects {

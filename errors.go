@@ -84,7 +84,8 @@ var (
 	// ErrNewer: a file here, or a record of an account at the server, was
 	// written by a newer version of the program: update this one.
 	ErrNewer = errors.New("reseal: written by a newer version: update this program")
-	// ErrFull: no room on the disk.
+	// ErrFull: no room on the disk, or none within a quota or a limit on the
+	// size of files.
 	ErrFull = errors.New("reseal: disk is full")
 	// ErrNoRoom: the account's database on this device is full. Messages stay at
 	// the server until some of those here are over, or they expire.
@@ -177,7 +178,7 @@ func vaultError(err error) error {
 }
 
 func diskError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return as(ErrFull, err)
 	}
 	return err

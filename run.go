@@ -215,7 +215,14 @@ type latch struct {
 	mu   sync.Mutex
 	on   bool
 	over bool
-	ch   chan struct{}
+	// next is what those wait for who came since it was set or failed last.
+	next *outcome
+}
+
+// outcome is closed when it is there; err is set before.
+type outcome struct {
+	ch  chan struct{}
+	err error
 }
 
 func (l *latch) is() bool {
@@ -231,9 +238,22 @@ func (l *latch) set() {
 		return
 	}
 	l.on = true
-	if l.ch != nil {
-		close(l.ch)
-		l.ch = nil
+	l.tell(nil)
+}
+
+// fail tells those who wait what is in the way. It is tried on; but who waits
+// may have to do something about it first.
+func (l *latch) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tell(err)
+}
+
+func (l *latch) tell(err error) {
+	if l.next != nil {
+		l.next.err = err
+		close(l.next.ch)
+		l.next = nil
 	}
 }
 
@@ -259,16 +279,16 @@ func (l *latch) wait(ctx, account context.Context, some time.Duration) (done boo
 		l.mu.Unlock()
 		return true, nil
 	}
-	if l.ch == nil {
-		l.ch = make(chan struct{})
+	if l.next == nil {
+		l.next = &outcome{ch: make(chan struct{})}
 	}
-	ch := l.ch
+	next := l.next
 	l.mu.Unlock()
 	t := time.NewTimer(some)
 	defer t.Stop()
 	select {
-	case <-ch:
-		return true, nil
+	case <-next.ch:
+		return true, next.err
 	case <-t.C:
 		return false, nil
 	case <-ctx.Done():

@@ -54,9 +54,10 @@ var (
 
 func damaged(file, what string) error { return fmt.Errorf("%w: %s: %s", ErrDamaged, file, what) }
 
-// disk names a full disk; other errors stay as they are.
+// disk names a full disk, which a quota and a limit on the size of files are as
+// well: the way out is the same. Other errors stay as they are.
 func disk(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) || errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -104,7 +105,14 @@ func (r result) String() string { return fmt.Sprintf("exit code %d\n%s%s", r.cod
 func (m *machine) run(c *exec.Cmd) result {
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
-	err := c.Run()
+	if err := c.Start(); err != nil {
+		m.t.Errorf("%q: %v", c.Args, err)
+		return result{code: -1}
+	}
+	// One that hangs tells where.
+	hangs := time.AfterFunc(patience, func() { _ = c.Process.Signal(syscall.SIGQUIT) })
+	err := c.Wait()
+	hangs.Stop()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		m.t.Errorf("%q: %v", c.Args, err)
 	}
@@ -130,8 +138,7 @@ func (m *machine) does(v any, home string, args ...string) {
 	if v == nil {
 		return
 	}
-	lines := strings.Split(strings.TrimSpace(r.out), "\n")
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), v); err != nil {
+	if err := decode(r.out, v); err != nil {
 		m.t.Fatalf("%s: %q: %v: %s", home, args, err, r)
 	}
 }
@@ -207,4 +214,10 @@ func (m *machine) read(name string) []byte {
 		m.t.Fatal(err)
 	}
 	return b
+}
+
+// decode reads the last object of an output.
+func decode(out string, v any) error {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return json.Unmarshal([]byte(lines[len(lines)-1]), v)
 }

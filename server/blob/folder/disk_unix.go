@@ -24,7 +24,8 @@ func free(path string) (uint64, error) {
 	return 0, nil
 }
 
-// full also takes a quota for a full disk: the way out is the same.
+// full also takes a quota and a limit on the size of files for a full disk: the
+// way out is the same.
 func full(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
 }
