@@ -163,7 +163,7 @@ func (s *step) bookPut(req *resealv1.PutBookRequest) {
 // bookNotPut: the server has another version, or refuses this one.
 func (s *step) bookNotPut(why resealv1.Reason) {
 	s.e.bookPutting = nil
-	if why == resealv1.Reason_REASON_CONFLICT {
+	if why == resealv1.Reason_REASON_CONFLICT && s.mayCall(budgetBook) {
 		s.getBook()
 	}
 }

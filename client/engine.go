@@ -48,6 +48,9 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
+	// budgets and late bound what a server can make this device ask.
+	budgets map[string]budget
+	late    map[string]bool
 	// views are the messages that somebody opens. A process that starts anew has
 	// nobody who does: its old intents claim nothing.
 	views map[message.ID]viewing
@@ -78,7 +81,7 @@ type ids struct {
 // ids, nonces and fresh keys; crypto/hpke and AES-GCM take their randomness
 // from the operating system.
 func Open(st State, rand io.Reader) (*Engine, error) {
-	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, views: map[message.ID]viewing{}}
+	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, views: map[message.ID]viewing{}, budgets: map[string]budget{}, late: map[string]bool{}}
 	b, ok := st.Get(nameSelf)
 	if !ok {
 		return nil, fmt.Errorf("%w: no self", ErrState)

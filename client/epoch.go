@@ -83,7 +83,7 @@ func (s *step) freshEpoch() *EpochKeys {
 	if cur != nil && !identity.NeedsNewEpoch(cur.Certificate.Certificate, s.now) {
 		return cur
 	}
-	if s.e.removed(s.me()) || !s.clockAgrees() {
+	if s.e.removed(s.me()) || !s.clockAgrees() || !s.mayCall(prefixEpoch) {
 		return nil
 	}
 	var number uint64 = 1
@@ -208,7 +208,7 @@ func (s *step) epochRefused(req *resealv1.PublishEpochRequest, why *Refusal) {
 		return // a tick asks for a new challenge
 	}
 	s.tx.delete(epochName(number))
-	if cur == nil || number > cur.Number+16 {
+	if cur == nil || number > cur.Number+16 || !s.mayCall(prefixEpoch) {
 		s.count.BadKeys++
 		return
 	}

@@ -14,7 +14,9 @@ func (s *step) wantAccount(id identity.AccountID) {
 		return
 	}
 	s.tx.put(name, present)
-	s.resolve(id)
+	if s.mayCall(name) {
+		s.resolve(id)
+	}
 }
 
 func (s *step) resolve(id identity.AccountID) {

@@ -59,7 +59,9 @@ func (s *step) postRefused(name string, req *resealv1.PostReceiptRequest, why *R
 		case rc.What == message.Viewed && why.Reason == resealv1.Reason_REASON_CLAIMED:
 			// Another device took this one for dead and claimed the view. Should
 			// it be the one that dies, this claim ends the message.
-			s.do(Call{"claim/" + rc.Message.String(), &resealv1.ClaimRequest{MessageId: rc.Message[:]}})
+			if s.mayCall("claim/" + rc.Message.String()) {
+				s.claim(rc.Message)
+			}
 			return
 		}
 	}

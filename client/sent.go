@@ -133,7 +133,7 @@ func (s *step) wrapsAdded(name string, req *resealv1.AddWrapsRequest, resp *rese
 	}
 	s.tx.delete(name)
 	id := message.ID(req.MessageId)
-	if out := s.out(id); out != nil && out.State == outStored && !out.Copy && len(resp.Stale) > 0 {
+	if out := s.out(id); out != nil && out.State == outStored && !out.Copy && len(resp.Stale) > 0 && out.Stale < maxStale {
 		s.count.Stale++
 		out.Stale++
 		s.rewrap(id, out, resp.Stale)
@@ -141,6 +141,10 @@ func (s *step) wrapsAdded(name string, req *resealv1.AddWrapsRequest, resp *rese
 	}
 	s.tellEnd(id, resp.End)
 }
+
+// maxStale bounds how often wraps are added to one message because somebody's
+// devices or epochs changed again: what is missing then is asked for.
+const maxStale = 32
 
 // sendRefused takes a definite refusal of a send.
 func (s *step) sendRefused(id message.ID, why *Refusal) {
@@ -155,12 +159,12 @@ func (s *step) sendRefused(id message.ID, why *Refusal) {
 		return
 	}
 	switch {
-	case why.Reason == resealv1.Reason_REASON_CLOCK && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour:
+	case why.Reason == resealv1.Reason_REASON_CLOCK && out.Tries < maxTries && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour:
 		// It was built long ago and never arrived: build it anew. The server
 		// looks for a stored message first, so this is no second one.
 		s.requeue(id, out, h)
 		return
-	case why.Reason == resealv1.Reason_REASON_UNKNOWN_BLOB && out.Tries < maxBlobTries:
+	case why.Reason == resealv1.Reason_REASON_UNKNOWN_BLOB && out.Tries < maxTries:
 		// Another recipient's view was the end of the blob before this message
 		// referred to it: upload it again.
 		if c := s.content(out.Content); c != nil && c.File != "" {
@@ -176,8 +180,8 @@ func (s *step) sendRefused(id message.ID, why *Refusal) {
 	s.show(NotSent{message.ClientID(out.ClientId), h.Recipient, refusalError(why)})
 }
 
-// maxBlobTries bounds how often a message's blob is uploaded again.
-const maxBlobTries = 8
+// maxTries bounds how often a message is built anew, and its blob uploaded again.
+const maxTries = 8
 
 // requeue builds a message anew that the server surely does not have.
 func (s *step) requeue(id message.ID, out *state.Out, h message.Header) {

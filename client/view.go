@@ -133,6 +133,7 @@ func (s *step) tick() error {
 	s.ask(false)
 	if !s.e.behind {
 		s.renew()
+		s.callLate()
 		s.advance()
 		s.freshEpoch()
 		s.rereadDue()
