@@ -117,7 +117,13 @@ func (s *step) arrived(p *resealv1.Pending) {
 			s.tx.delete(expireName(old.Expires, "in/"+h.ID.String()))
 		}
 		s.tx.put(expireName(h.Expires, "in/"+h.ID.String()), present)
+		s.waitsNoMore(h.ID, in)
+		s.waits(h)
 		in.Header, in.Inline, in.Segments = bytes.Clone(p.Header), p.Inline, p.Segments
+		s.tx.delete(strangerName(h.ID))
+		if !in.Copy && s.isStranger(h.Sender) {
+			s.noteStranger(h.ID, h.Sender, in)
+		}
 	} else if in.Inline == nil && p.Inline != nil {
 		in.Inline, in.Segments = p.Inline, p.Segments
 	} else if h.Blob.IsZero() && !isIntact(h, in.Inline, in.Segments) && isIntact(h, p.Inline, p.Segments) {

@@ -59,3 +59,34 @@ func TestAReplacedHeaderExpiresByItsOwnTime(t *testing.T) {
 		}
 	})
 }
+
+// The keys of a sender open his message although the server named another
+// sender before.
+func TestAMessageIsFoundByItsSenderAlthoughAnotherWasNamed(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		a, bob := w.Account("ana").Device(), w.Account("bob")
+		b := bob.Device()
+		w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
+			if p := ev.GetMessage(); p != nil && d == b {
+				lie := proto.CloneOf(ev)
+				lie.GetMessage().Header[50] ^= 1
+				lie.GetMessage().Wraps = nil
+				return []*world.Event{lie, ev}
+			}
+			return []*world.Event{ev}
+		}
+		m := sent(w, a, message.Keep, bob)
+		w.Readable(m, b)
+		if names := b.State.Names("by/"); len(names) != 0 {
+			t.Errorf("it waits still: %v", names)
+		}
+		if names := b.State.Names("stranger/"); len(names) != 1 {
+			t.Errorf("the strangers' messages are %v", names)
+		}
+		must(t, b.Step(client.ChangeContact{Account: a.Account.ID, Change: client.Accept}))
+		w.Run()
+		if names := b.State.Names("stranger/"); len(names) != 0 {
+			t.Errorf("it counts still as a stranger's: %v", names)
+		}
+	})
+}
