@@ -317,6 +317,10 @@ func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.
 	return s, nil
 }
 
+// maxConflicts is how often something is tried anew because somebody else
+// changed the account at the same time.
+const maxConflicts = 16
+
 func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vault.Section, current capsule.ShareID, revision uint64) error {
 	row := s.Row()
 	next, err := capsule.NewShare(in.o.Rand)
@@ -327,7 +331,7 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 	if err != nil {
 		return err
 	}
-	for {
+	for tries := 0; ; tries++ {
 		_, err := repeat(ctx, c.remote.account.PutShare, &resealv1.PutShareRequest{
 			Revision: revision, CurrentShareId: current[:],
 			Share: &resealv1.Share{Row: row[:], ShareId: next.ID[:], Sealed: sealed},
@@ -337,6 +341,9 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 		}
 		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
 			return err
+		}
+		if tries >= maxConflicts {
+			return as(ErrServer, errors.New("a conflict with nobody"))
 		}
 		resp, err := c.remote.account.GetShares(ctx, &resealv1.GetSharesRequest{Row: row[:]})
 		if err != nil {

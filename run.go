@@ -91,14 +91,8 @@ func (a *Account) stream(ctx context.Context) error {
 }
 
 func (a *Account) receive(ctx context.Context, cancel func(), events resealv1connect.MailboxServiceEventsClientStream, wg *sync.WaitGroup) error {
-	sync := func() {
-		wg.Go(func() {
-			if err := a.sync(ctx); err != nil && ctx.Err() == nil {
-				a.log.Info("reseal: the pending days could not be read", "error", err)
-				cancel() // the stream ends, and everything begins anew
-			}
-		})
-	}
+	due := make(chan struct{}, 1)
+	wg.Go(func() { a.syncs(ctx, cancel, due) })
 	for {
 		ev, err := events.Receive()
 		if err != nil {
@@ -109,7 +103,10 @@ func (a *Account) receive(ctx context.Context, cancel func(), events resealv1con
 		}
 		switch ev.Event.(type) {
 		case *resealv1.EventsResponse_CaughtUp, *resealv1.EventsResponse_Resync:
-			sync()
+			select {
+			case due <- struct{}{}:
+			default: // one that has not begun yet will do
+			}
 		case *resealv1.EventsResponse_Sessions:
 		default:
 			if err := a.step(client.Streamed{Event: ev}); err != nil {
@@ -118,6 +115,38 @@ func (a *Account) receive(ctx context.Context, cancel func(), events resealv1con
 		}
 	}
 }
+
+// syncs makes the syncs that a stream calls for, one at a time, and with pauses
+// that grow where the server calls for one after the other.
+func (a *Account) syncs(ctx context.Context, cancel func(), due <-chan struct{}) {
+	var pause time.Duration
+	for last := time.Now(); ; last = time.Now() {
+		select {
+		case <-due:
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(last) > maxSyncPause {
+			pause = 0
+		}
+		if err := a.sync(ctx); err != nil {
+			if ctx.Err() == nil {
+				a.log.Info("reseal: the pending days could not be read", "error", err)
+				cancel() // the stream ends, and everything begins anew
+			}
+			return
+		}
+		pause = min(2*pause+time.Second, maxSyncPause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// maxSyncPause is the longest pause between two syncs of one connection.
+const maxSyncPause = time.Minute
 
 // sync reads all that is pending for the account, day by day, page by page.
 func (a *Account) sync(ctx context.Context) error {
@@ -173,15 +202,16 @@ func (a *Account) readOwn(ctx context.Context) error {
 }
 
 func (a *Account) readDay(ctx context.Context, day uint32, from []byte) (*resealv1.ReadDayResponse, error) {
-	for {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 30*time.Second) {
 		try, cancel := context.WithTimeout(link.FailFast(ctx), callTimeout)
 		resp, err := a.remote.mailbox.ReadDay(try, &resealv1.ReadDayRequest{Day: day, From: from})
 		cancel()
 		if refusal.Reason(err) != resealv1.Reason_REASON_RATE {
 			return resp, err
 		}
+		after := time.Duration(refusal.Detail(err).GetRetryAfterMs()) * time.Millisecond
 		select {
-		case <-time.After(time.Duration(refusal.Detail(err).GetRetryAfterMs())*time.Millisecond + 50*time.Millisecond):
+		case <-time.After(pause + max(0, min(after, time.Minute))):
 		case <-ctx.Done():
 			return nil, err
 		}
