@@ -109,7 +109,7 @@ func (s *step) wrapAll(out *state.Out, h message.Header, secret wrap.Secret, epo
 		if c == nil || !c.Certificate.ValidAt(s.now) || isWrapped(out, to, d.ID, c.Certificate.Epoch) {
 			continue
 		}
-		b, err := s.wrapOne(h, secret, epoch, p, d, c)
+		b, err := s.wrapOnce(h, secret, epoch, p, d, c, out.StoredAt != 0)
 		if err != nil {
 			s.count.BadKeys++
 			continue
@@ -127,6 +127,26 @@ func isWrapped(out *state.Out, a identity.AccountID, d identity.DeviceID, epoch 
 		}
 	}
 	return false
+}
+
+// wrapOnce is wrapOne for a wrap that is added to a message, where later is set:
+// whatever it is added for, a second look or a retry request, the same device and
+// epoch get the same bytes. They are stored before they are sent: the server has
+// one place for them, and no way to tell which of two would be right.
+func (s *step) wrapOnce(h message.Header, secret wrap.Secret, epoch *EpochKeys, p peer, d identity.Device, c *identity.SignedCertificate, later bool) ([]byte, error) {
+	name := answerName(h.ID, d.ID, c.Certificate.Epoch)
+	if a := load[state.Answer](&s.tx, name); later && a != nil {
+		return a.Wrap, nil
+	}
+	b, err := s.wrapOne(h, secret, epoch, p, d, c)
+	if err == nil && later {
+		s.tx.save(name, &state.Answer{Wrap: b})
+	}
+	return b, err
+}
+
+func answerName(id message.ID, d identity.DeviceID, epoch uint64) string {
+	return fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, d, epoch)
 }
 
 // wrapOne seals the secret to one device, in the name of this device.

@@ -154,8 +154,7 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) (wraps i
 	known.Open = len(s.tx.names(prefixAdd + id.String() + "/" + retryAdds))
 	switch v, _ := retry.Decide(known); v {
 	case retry.Repeat:
-		name := fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, req.Device, known.Requester.Epoch)
-		if a := load[state.Answer](&s.tx, name); a != nil {
+		if a := load[state.Answer](&s.tx, answerName(id, req.Device, known.Requester.Epoch)); a != nil {
 			s.count.Repeats++
 			s.addRetry(rec.h, known.Requester, a.Wrap)
 			return 1, false
@@ -167,13 +166,11 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) (wraps i
 		}
 		h := rec.h.WithRewrapper(s.e.id.account, s.e.id.device)
 		secret := wrap.Secret{CEK: seal.CEK(cek), R: rec.r, Digest: rec.h.Digest}
-		b, err := s.wrapOne(h, secret, epoch, p, d, cert)
+		b, err := s.wrapOnce(h, secret, epoch, p, d, cert, true)
 		if err != nil {
 			s.count.BadKeys++
 			return 0, false
 		}
-		// Stored before it is sent: the same device and epoch get the same bytes.
-		s.tx.save(fmt.Sprintf("%s%v/%v/%d", prefixAnswer, id, req.Device, cert.Certificate.Epoch), &state.Answer{Wrap: b})
 		s.count.Answers++
 		s.addRetry(rec.h, known.Requester, b)
 		return 1, false
