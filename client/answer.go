@@ -45,8 +45,8 @@ func (s *step) answered(ev Answered) error {
 	case *resealv1.AddWrapsRequest:
 		s.wrapsAdded(ev.Call.Key, req, as[*resealv1.AddWrapsResponse](ev))
 	case *resealv1.PostReceiptRequest:
+		s.tellEnd(message.ID{}, as[*resealv1.PostReceiptResponse](ev).GetEnd()) // checked by what is deleted next
 		s.tx.delete(ev.Call.Key)
-		s.tellEnd(message.ID{}, as[*resealv1.PostReceiptResponse](ev).GetEnd())
 	case *resealv1.ClaimRequest:
 		if len(req.MessageId) == len(message.ID{}) {
 			s.claimed(message.ID(req.MessageId), as[*resealv1.ClaimResponse](ev))

@@ -21,6 +21,9 @@ func (s *step) post(h message.Header, r message.R, what message.What) {
 		Sender: s.head(h.Sender), Recipient: s.head(h.Recipient),
 	}
 	p := &state.Post{Receipt: rc.Seal(r), Sender: h.Sender[:], Recipient: h.Recipient[:]}
+	if _, ends := what.Ends(); ends {
+		p.R = r[:]
+	}
 	s.tx.save(name, p)
 	s.deliver(name, p)
 }
@@ -198,6 +201,7 @@ func (s *step) end(b []byte) {
 			s.saveIn(e.Message, rec.in)
 			s.closeAsks(e.Message)
 		}
+		s.endDecided(rec, e)
 		return
 	}
 	switch err := e.Verify(rec.h, rec.r, s.now); {
@@ -234,9 +238,7 @@ func (s *step) over(rec record, st message.State) {
 		if out.State == outQueued {
 			s.outcome(rec.h, out, st)
 		}
-		out.State = map[message.State]uint32{
-			message.StateViewed: outViewed, message.StateExpired: outExpired, message.StateUnsent: outUnsent,
-		}[st]
+		out.State = outEnded[st]
 		s.endOut(rec.h.ID, out)
 	} else {
 		s.endIn(rec.h.ID, s.in(rec.h.ID), st)
@@ -257,9 +259,7 @@ func (s *step) outcome(h message.Header, out *state.Out, st message.State) {
 
 // endIn deletes every copy of the keys and the content of a message to us.
 func (s *step) endIn(id message.ID, in *state.In, st message.State) {
-	in.State = map[message.State]uint32{
-		message.StateViewed: inViewed, message.StateExpired: inExpired, message.StateUnsent: inUnsent,
-	}[st]
+	in.State = inEnded[st]
 	if in.File != "" {
 		s.do(Forget{in.File})
 	}

@@ -155,12 +155,11 @@ func TestUnsendInEveryState(t *testing.T) {
 				w.Run()
 				w.Net = nil
 				w.Run()
-				w.State(m, client.IsViewed, b1)
 				want := client.IsUnsent
 				if viewFirst {
 					want = client.IsViewed
 				}
-				w.State(m, want, b2) // who did neither hears what stands
+				w.State(m, want, a, b1, b2) // also who did the other
 				if w.Pending(m) || a.Engine.Unsecured()+b1.Engine.Unsecured() != 0 {
 					t.Fatal("not at rest")
 				}
@@ -196,6 +195,56 @@ func TestUnsentBeforeTheKeyIsThere(t *testing.T) {
 			if b1.Opens(m) || b1.Holds(m.Content.CEK[:]) {
 				t.Error("the key stays")
 			}
+		})
+	}
+}
+
+// A view and an unsend cross: the server takes the one that came first, and
+// every device tells the same in the end.
+func TestAViewAndAnUnsendThatCross(t *testing.T) {
+	for name, c := range map[string]struct {
+		viewFirst, lie bool
+		want, viewer   client.MessageState
+	}{
+		"the view first":                    {true, false, client.IsViewed, client.IsViewed},
+		"the unsend first":                  {false, false, client.IsUnsent, client.IsUnsent},
+		"an unsend that nobody vouches for": {false, true, client.IsUnsent, client.IsViewed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world.Run(t, 1, func(w *world.World) {
+				ana, bob, a, b1, b2 := pair(w)
+				a2 := ana.Device()
+				m := sent(w, a, message.Once, bob)
+				must(t, b1.Claim(m))
+				must(t, b1.Step(client.Viewed{ID: m.ID()}))
+				must(t, a.Step(client.Unsend{ID: m.ID()}))
+				first := a
+				if c.viewFirst {
+					first = b1
+				}
+				if !first.Perform("post/" + m.ID().String()) {
+					t.Fatal("no receipt to post")
+				}
+				if c.lie {
+					w.Answer = func(x *world.Exchange) {
+						if r, ok := x.Response.(*resealv1.PostReceiptResponse); ok && len(r.End) > 0 {
+							r.End[len(r.End)-1] ^= 1
+						}
+					}
+					w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
+						if e := ev.GetEnd(); d == b1 && len(e) > 0 {
+							e[len(e)-1] ^= 1
+						}
+						return []*world.Event{ev}
+					}
+				}
+				w.Run()
+				w.State(m, c.want, a, a2, b2)
+				w.State(m, c.viewer, b1)
+				if n := len(b1.State.Names("post/")) + len(a.State.Names("post/")); n != 0 {
+					t.Errorf("%d receipts are left, with what they are checked by", n)
+				}
+			})
 		})
 	}
 }

@@ -1485,10 +1485,13 @@ func (x *Answer) GetWrap() []byte {
 
 // Post is a receipt to be delivered. Name "post/<message id>/<what>".
 type Post struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Receipt       []byte                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
-	Sender        []byte                 `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
-	Recipient     []byte                 `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Receipt   []byte                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Sender    []byte                 `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
+	Recipient []byte                 `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// Of a receipt that ends the message: R, kept until the answer, so that the
+	// end that the server has decided on can be checked.
+	R             []byte `protobuf:"bytes,4,opt,name=r,proto3" json:"r,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1540,6 +1543,13 @@ func (x *Post) GetSender() []byte {
 func (x *Post) GetRecipient() []byte {
 	if x != nil {
 		return x.Recipient
+	}
+	return nil
+}
+
+func (x *Post) GetR() []byte {
+	if x != nil {
+		return x.R
 	}
 	return nil
 }
@@ -1805,11 +1815,12 @@ const file_state_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x14\n" +
 	"\x05retry\x18\x02 \x01(\bR\x05retry\"\x1c\n" +
 	"\x06Answer\x12\x12\n" +
-	"\x04wrap\x18\x01 \x01(\fR\x04wrap\"V\n" +
+	"\x04wrap\x18\x01 \x01(\fR\x04wrap\"d\n" +
 	"\x04Post\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\fR\x06sender\x12\x1c\n" +
-	"\trecipient\x18\x03 \x01(\fR\trecipient\"J\n" +
+	"\trecipient\x18\x03 \x01(\fR\trecipient\x12\f\n" +
+	"\x01r\x18\x04 \x01(\fR\x01r\"J\n" +
 	"\bStranger\x12\x16\n" +
 	"\x06sender\x18\x01 \x01(\fR\x06sender\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\rR\x04size\x12\x12\n" +
