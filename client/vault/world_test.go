@@ -16,8 +16,11 @@ import (
 
 // account is one account with what its server holds and what it was promised.
 type account struct {
-	name   string
-	key    capsule.RowKey
+	name string
+	key  capsule.RowKey
+	// next is the row key of a rotation, from before the section is retagged
+	// until that is known to have happened.
+	next   *capsule.RowKey
 	shares map[capsule.ShareID]capsule.Share // at the server: at most two
 
 	section  *vault.Section
@@ -84,6 +87,15 @@ func (w *world) create(a *account) (err error) {
 // unlock is what a login does up to the replacement of the share.
 func (w *world) unlock(a *account) error {
 	slot, err := w.v.Find(a.key)
+	if a.next != nil {
+		under, newErr := w.v.Find(*a.next)
+		if (err == nil) == (newErr == nil) {
+			return fmt.Errorf("%s: under the old key: %w, under the new one: %w", a.name, err, newErr)
+		}
+		if newErr == nil {
+			slot, err, a.key, a.next = under, nil, *a.next, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +114,23 @@ func (w *world) replace(a *account) error {
 		return err
 	}
 	a.confirm(s)
+	return nil
+}
+
+// retag is what a rotation does: the section is found under another row key.
+func (w *world) retag(a *account) error {
+	if a.next == nil {
+		key, _ := capsule.NewRowKey(w.rand)
+		a.next = &key
+	}
+	if err := a.section.Retag(*a.next); err != nil {
+		return err
+	}
+	old := a.key
+	a.key, a.next = *a.next, nil
+	if _, err := w.v.Find(old); !errors.Is(err, vault.ErrAbsent) {
+		return fmt.Errorf("%s: under the old key: %w", a.name, err)
+	}
 	return nil
 }
 
@@ -172,6 +201,11 @@ func (w *world) goOn() error {
 		if err := a.commit("after=restart", "again=1"); err != nil {
 			return err
 		}
+		if a.next != nil {
+			if err := w.retag(a); err != nil {
+				return err
+			}
+		}
 		if err := w.replace(a); err != nil {
 			return err
 		}
@@ -210,9 +244,12 @@ func (w *world) story() error {
 		func() error { return w.replace(a) },
 		func() error { return b.commit("big=" + long) },
 		func() error { return a.commit("in/3=three") },
+		func() error { return w.retag(a) },
+		func() error { return a.commit("retagged=1") },
 		func() error { return b.section.Compact() },
 		func() error { return b.commit("big", "small=1") },
 		func() error { return w.save(a) },
+		func() error { return w.retag(a) },
 		func() error { return b.section.Lock() },
 		func() error { return a.commit("in/4=") },
 		func() error { return a.section.Lock() },
