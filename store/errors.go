@@ -11,6 +11,8 @@ var (
 	ErrUnknown = errors.New("store: outcome of the commit is unknown")
 	// ErrLimit: a name, value, batch or page is larger than the contract allows.
 	ErrLimit = errors.New("store: beyond a limit")
+	// ErrNewer: a newer version wrote the store. Nothing was changed.
+	ErrNewer = errors.New("store: written by a newer version")
 	// ErrKind: the schema has no such key, or the key is of the other kind.
 	ErrKind = errors.New("store: key not allowed by the schema")
 	// ErrBatch: the batch breaks a rule of the contract, such as a decided

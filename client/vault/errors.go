@@ -52,7 +52,11 @@ var (
 	ErrOpenFolder = errors.New("vault: folder is open to other users")
 )
 
-func damaged(file, what string) error { return fmt.Errorf("%w: %s: %s", ErrDamaged, file, what) }
+// damaged quotes the name: "vault" is both a file and this package, whose name
+// does not stand in what a user is told.
+func damaged(file, what string) error { return fmt.Errorf("%w: %q: %s", ErrDamaged, file, what) }
+
+func newer(file string) error { return fmt.Errorf("%w: %q", ErrNewer, file) }
 
 // disk names a full disk, which a quota and a limit on the size of files are as
 // well: the way out is the same. Other errors stay as they are.

@@ -200,7 +200,7 @@ func checkJournalHeader(name string, hash [32]byte, b []byte) error {
 	}
 	v := binary.BigEndian.Uint16(b[len(journalMagic):])
 	if string(b[:len(journalMagic)]) == journalMagic && v > version {
-		return ErrNewer
+		return newer(name)
 	}
 	return damaged(name, "header")
 }

@@ -69,7 +69,7 @@ func parseHeader(b []byte) (header, error) {
 		return header{}, damaged(vaultName, "no vault")
 	}
 	if v > version {
-		return header{}, ErrNewer
+		return header{}, newer(vaultName)
 	}
 	if !s.ReadUint8(&slots) || !s.ReadUint8(&size) || !s.ReadUint32(&taken) || slots > 30 || size > 30 {
 		return header{}, damaged(vaultName, "header")

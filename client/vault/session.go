@@ -81,7 +81,7 @@ func parseSession(file string, b []byte) (*Session, error) {
 		return nil, damaged(file, "no session record")
 	}
 	if v > version {
-		return nil, fmt.Errorf("%w: %s", ErrNewer, file)
+		return nil, newer(file)
 	}
 	var handle, server, token cryptobyte.String
 	r := new(Session)

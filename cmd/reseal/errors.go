@@ -121,7 +121,7 @@ var kinds = []kind{
 	{"busy", any_(reseal.ErrBusy), "another process owns this home and does not take commands", "end it, or wait until it has ended"},
 	{"other_user", any_(handover.ErrPeer), "the process that owns this home belongs to another user", "use your own --home"},
 	{"version", any_(handover.ErrProtocol), "the process that owns this home is another version of the program", "end it first"},
-	{"newer", any_(reseal.ErrNewer), "", "update reseal: nothing was changed"},
+	{"newer", any_(reseal.ErrNewer, store.ErrNewer), "", "update reseal: nothing was changed"},
 	{"damaged", any_(reseal.ErrDamaged), "", `put the file back from a copy, or move it away: damage to "vault" or "journal-..." then costs this device's keys, to "session-..." a login`},
 	{"open_folder", any_(vault.ErrOpenFolder), "", `chmod 700 it, and think about who may have written there`},
 	{"no_room", any_(reseal.ErrNoRoom), "too many messages are stored on this device", "open some, or wait until they expire: what is new waits at the server"},
@@ -206,6 +206,10 @@ func plain(err error) string {
 	text := err.Error()
 	for _, p := range []string{"reseal: ", "vault: ", "client: ", "server: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
 		text = strings.ReplaceAll(text, p, "")
+	}
+	// One package's word for an error is often the other's as well.
+	for head, rest, more := strings.Cut(text, ": "); more && strings.HasPrefix(rest, head+": "); head, rest, more = strings.Cut(text, ": ") {
+		text = rest
 	}
 	return strings.ReplaceAll(text, "\n", "; ")
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/reseal/reseal/store"
@@ -270,4 +271,30 @@ func readDamaged(t *testing.T, disk *vfs.MemFS, name string, bad []byte, want ma
 		}
 	}
 	return got, nil
+}
+
+// TestNewer: a store that a newer version wrote is named as such, and left as
+// it is.
+func TestNewer(t *testing.T) {
+	mem := vfs.NewMem()
+	if err := mustOpen(t, pebble.Options{FS: mem}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	// As after a crash: an orderly end leaves a seal over the files.
+	if err := mem.Remove(folder + "/closed"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := engine.Open(folder+"/db", &engine.Options{FS: mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Set([]byte("mformat"), []byte{2}, engine.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pebble.Open(folder, storetest.Schema(), pebble.Options{FS: mem}); !errors.Is(err, store.ErrNewer) || !strings.Contains(err.Error(), folder) {
+		t.Fatalf("a newer layout: %v", err)
+	}
 }

@@ -162,7 +162,7 @@ func (s *Store) named(err error) error {
 		return fmt.Errorf("%w; restore %s from a copy, or move it away to start empty", err, s.folder)
 	case pebble.IsCorruptionError(err):
 		return fmt.Errorf("%w: %w; restore %s from a copy, or move it away to start empty", store.ErrDamaged, err, s.folder)
-	case errors.Is(err, store.ErrKind):
+	case errors.Is(err, store.ErrKind), errors.Is(err, store.ErrNewer):
 		return err
 	}
 	return fmt.Errorf("store: opening %s: %w", s.folder, err)

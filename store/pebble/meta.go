@@ -25,7 +25,7 @@ func (s *Store) readMeta() error {
 	case version == nil:
 		_ = batch.Set(metaKey("format"), []byte{layoutVersion}, nil)
 	case len(version) != 1 || version[0] != layoutVersion:
-		return fmt.Errorf("layout version %x is not known to this server; use a newer one", version)
+		return fmt.Errorf("%w: layout %x in %s", store.ErrNewer, version, s.folder)
 	}
 	for _, rule := range s.schema {
 		kind, err := s.metaValue("kind/" + rule.Prefix)
