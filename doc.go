@@ -82,6 +82,7 @@
 //     such thing (any more). [ErrAmbiguous]: more of the id.
 //   - [ErrTooLarge], as [LimitError] with the limit's name: less.
 //   - [ErrLastDevice]: close the account instead.
+//   - [ErrNoReset]: it was cancelled, or another device asked; [Account.AskReset].
 //
 // Try again later; nothing has changed:
 //
@@ -92,6 +93,7 @@
 //   - [ErrClaimed]: another device shows it now, and it ends soon.
 //   - [ErrWaiting]: at [KindReady].
 //   - [ErrBusy]: another process has the folder.
+//   - [NotDueError]: a reset that was announced; not before After.
 //
 // Tell the user how it stands:
 //

@@ -102,6 +102,9 @@ var (
 	ErrClosed = errors.New("reseal: closed")
 	// ErrLastDevice: the only device of an account cannot be removed.
 	ErrLastDevice = errors.New("reseal: the account's only device cannot be removed")
+	// ErrNoReset: no reset of the account is announced, or another device asked
+	// for the one that is.
+	ErrNoReset = errors.New("reseal: no reset that this device asked for")
 	// ErrUnknownDevice: the account has no such device.
 	ErrUnknownDevice = errors.New("reseal: unknown device")
 )
@@ -143,6 +146,13 @@ func (e *ClockError) Error() string { return fmt.Sprintf("%v: it is off by %v", 
 
 // Is makes errors.Is(err, ErrClock) true.
 func (e *ClockError) Is(target error) bool { return target == ErrClock }
+
+// NotDueError: the reset that was asked for may not happen yet; After says when.
+type NotDueError struct{ After time.Duration }
+
+func (e *NotDueError) Error() string {
+	return fmt.Sprintf("reseal: the reset is announced, and not due for another %v", e.After.Round(time.Second))
+}
 
 // LimitError is ErrTooLarge with the limit's name.
 type LimitError struct{ Limit string }
@@ -209,6 +219,10 @@ func (in *Installation) callError(err error) error {
 		return ErrSignupClosed
 	case resealv1.Reason_REASON_RATE:
 		return &RateError{time.Duration(d.RetryAfterMs) * time.Millisecond}
+	case resealv1.Reason_REASON_NO_RESET:
+		return ErrNoReset
+	case resealv1.Reason_REASON_NOT_DUE:
+		return &NotDueError{time.Duration(d.RetryAfterMs) * time.Millisecond}
 	case resealv1.Reason_REASON_LIMIT:
 		return &LimitError{d.Limit}
 	case resealv1.Reason_REASON_CLOCK:

@@ -50,8 +50,10 @@ const (
 	// KindCaughtUp: everything that waited at the server is here.
 	KindCaughtUp EventKind = "caught_up"
 	// KindAccount: something was done to this account, as the server says; What
-	// is "recovery_tried" (with a code that is not the account's), "recovered"
-	// or "password_changed". What, Since, Due, Device.
+	// is "recovery_tried" (with a code that is not the account's), "recovered",
+	// "password_changed", "rotated", "reset_asked" (for the time Due, unless
+	// [Account.CancelReset] comes before), "reset_cancelled" or "reset". What,
+	// Since, Due, Device.
 	KindAccount EventKind = "account"
 	// KindClosed: a contact's account was closed, as the server says. Handle.
 	KindClosed EventKind = "closed"

@@ -231,21 +231,16 @@ func (a *Account) rotateRequest(ctx context.Context, t *rotation) (*resealv1.Rot
 // rotatedRows seals the shares of the devices that stay. That of this device
 // comes from its section, whatever the server has.
 func (a *Account) rotatedRows(ctx context.Context, t *rotation) (rows []*resealv1.ShareRow, revision uint64, err error) {
-	rand, k := a.in.o.Rand, t.c.capsule
+	k := t.c.capsule
 	resp, err := repeat(ctx, t.c.remote.account.ListShares, &resealv1.ListSharesRequest{})
 	if err != nil {
 		return nil, 0, err
 	}
-	share, err := a.section.Share()
-	if err != nil {
-		return nil, 0, vaultError(err)
-	}
-	row := a.section.RowUnder(k.Row)
-	sealed, err := share.Seal(rand, k.Share, a.id, row)
+	own, err := a.ownShare(k)
 	if err != nil {
 		return nil, 0, err
 	}
-	rows = []*resealv1.ShareRow{{DeviceId: a.device[:], Shares: []*resealv1.Share{{Row: row[:], ShareId: share.ID[:], Sealed: sealed}}}}
+	rows = []*resealv1.ShareRow{{DeviceId: a.device[:], Shares: []*resealv1.Share{own}}}
 	for _, r := range resp.Rows {
 		if len(r.DeviceId) != len(a.device) || identity.DeviceID(r.DeviceId) == a.device || !slices.Contains(t.keep, identity.DeviceID(r.DeviceId)) {
 			continue
@@ -257,6 +252,21 @@ func (a *Account) rotatedRows(ctx context.Context, t *rotation) (rows []*resealv
 		rows = append(rows, out)
 	}
 	return rows, resp.Revision, nil
+}
+
+// ownShare is the share that this device's section is sealed under, for the
+// keys that the account will have.
+func (a *Account) ownShare(k capsule.Capsule) (*resealv1.Share, error) {
+	share, err := a.section.Share()
+	if err != nil {
+		return nil, vaultError(err)
+	}
+	row := a.section.RowUnder(k.Row)
+	sealed, err := share.Seal(a.in.o.Rand, k.Share, a.id, row)
+	if err != nil {
+		return nil, err
+	}
+	return &resealv1.Share{Row: row[:], ShareId: share.ID[:], Sealed: sealed}, nil
 }
 
 // rotatedBook is the book as this device and the server have it, under the

@@ -318,6 +318,7 @@ func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
 		return keysError(err)
 	}
 	switch _, at, err := s.followChain(identity.PinOf(old), k); {
+	case errors.Is(err, identity.ErrKeyChanged) && s.ownReset(old, l):
 	case errors.Is(err, identity.ErrOlder):
 		s.count.OlderLists++
 		return nil

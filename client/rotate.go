@@ -13,11 +13,12 @@ import (
 	"github.com/reseal/reseal/identity"
 )
 
-// Rotating: this device is about to rotate its account. What it needs
-// afterwards is durable before the server is asked, so that a crash in between
+// Rotating: this device is about to rotate its account, or to reset it. What it
+// needs afterwards is durable before the server is asked, so that a crash in between
 // leaves a device that has it, whether or not the rotation happened.
 type Rotating struct {
-	// Key is the account key that the rotation hands over to.
+	// Key is the account key that the rotation hands over to, or that of the
+	// reset.
 	Key  identity.AccountPublic
 	Book capsule.BookKey
 	// Row is zero where the section stays under the row key that it has.
@@ -56,6 +57,19 @@ func (s *step) rotated(l *identity.SignedList) {
 		}
 		self.NextKey, self.NextBookKey = nil, nil
 	})
+}
+
+// ownReset tells whether l is the reset that this device itself was about to
+// make: it carries the key that was noted before the server was asked, and
+// nobody else has that. No other key that nothing vouches for is taken for the
+// own account's.
+func (s *step) ownReset(old, l *identity.SignedList) bool {
+	key := s.me().NextKey
+	if len(key) != len(identity.AccountPublic{}) || l.Rotation() {
+		return false
+	}
+	_, err := identity.PinOf(old).Agree(l, identity.AccountPublic(key))
+	return err == nil
 }
 
 func (s *step) retagged() error {

@@ -93,6 +93,24 @@ func Rotate(l *SignedList, key AccountPublic, next NextHash, keep []DeviceID, no
 	return out, nil
 }
 
+// Reset begins the account anew with an account key that l does not commit to,
+// and one device of it. Nothing vouches for the key: contacts hold back until
+// their user agrees to it. Sign it with SignList. Errors: ErrLastDevice when the
+// device is not in the list, ErrMalformed for the key that l has or when next
+// commits to the new one.
+func Reset(l *SignedList, key AccountPublic, next NextHash, device DeviceID, now Time) (DeviceList, error) {
+	out := l.successor(now)
+	out.Key, out.Next = key, next
+	out.Devices = slices.DeleteFunc(out.Devices, func(d Device) bool { return d.ID != device })
+	if len(out.Devices) == 0 {
+		return DeviceList{}, ErrLastDevice
+	}
+	if key == l.List.Key || !out.wellFormed(nil) {
+		return DeviceList{}, ErrMalformed
+	}
+	return out, nil
+}
+
 // OldestDevice says which device of a full list makes room for a new one: the
 // one whose newest epoch certificate is the oldest, by the certificates' own
 // dates. Certificates that do not verify in l count for nothing; a device

@@ -57,6 +57,7 @@ func populate(t *testing.T, w *tw.World) (secrets, private [][]byte) {
 	alice.Refresh()
 	tw.Must[*resealv1.PutShareResponse](t)(alice.C.PutShare(ctx, &resealv1.PutShareRequest{Revision: alice.Revision, Share: share, CurrentShareId: alice.Share[:]}))
 	alice.Remove(alice.Devices[1])
+	tw.Must[*resealv1.AskResetResponse](t)(alice.C.AskReset(ctx, &resealv1.AskResetRequest{}))
 	create := `{"id":"` + blobs.EncodeBytes(tw.Random(32)) + `","length":5000,"segments":70,"capability":"` + blobs.EncodeBytes(tw.Random(32)) + `"}`
 	serveBlob(t, w, alice.Token(), create)
 	// Refusals and faults are logged, if at all, without what they were about.

@@ -41,6 +41,8 @@ var codes = map[resealv1.Reason]connect.Code{
 	resealv1.Reason_REASON_DRAINING:        connect.CodeUnavailable,
 	resealv1.Reason_REASON_SIGNUP_CLOSED:   connect.CodePermissionDenied,
 	resealv1.Reason_REASON_INTERNAL:        connect.CodeInternal,
+	resealv1.Reason_REASON_NO_RESET:        connect.CodeFailedPrecondition,
+	resealv1.Reason_REASON_NOT_DUE:         connect.CodeFailedPrecondition,
 }
 
 // Name is a reason as logs, metrics and JSON have it: "login_failed".
@@ -66,6 +68,11 @@ func Rate(name string, after time.Duration) error {
 	return With(&resealv1.ErrorDetail{
 		Reason: resealv1.Reason_REASON_RATE, Limit: name, RetryAfterMs: uint64(max(after, 0).Milliseconds()),
 	})
+}
+
+// NotDue refuses what was announced and may not happen yet, and says when.
+func NotDue(after time.Duration) error {
+	return With(&resealv1.ErrorDetail{Reason: resealv1.Reason_REASON_NOT_DUE, RetryAfterMs: uint64(max(after, 0).Milliseconds())})
 }
 
 // Clock refuses a time that is too far from now, and tells now.

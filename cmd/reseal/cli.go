@@ -55,7 +55,7 @@ func commands() []func(*cli) *cobra.Command {
 		newSignup, newLogin, newLogout, newStatus,
 		newSend, newInbox, newOpen, newUnsend, newWatch,
 		newDevices, newContacts,
-		newPasswd, newRecover, newRotate, newCloseAccount,
+		newPasswd, newRecover, newRotate, newReset, newCloseAccount,
 		newDoctor, newDemo,
 		newNames, newErrorsHelp,
 	}

@@ -122,8 +122,15 @@ func (c *cli) devices(ctx context.Context, a *reseal.Account) error {
 			logins.Add(st.Bold(hex.EncodeToString(l.ID[:4])), d.ID.String()[:8], terminal.When(l.Created, now), lastSeen(l.LastSeen, now), this)
 		}
 	}
-	if err := t.Write(c.stdout, st); err != nil || c.json {
+	if err := t.Write(c.stdout, st); err != nil {
 		return err
+	}
+	if r, ok, err := a.PendingReset(ctx); err == nil && ok {
+		c.notef("WARNING: device %s has asked for a reset: the account begins anew %s, and every other device leaves it;\n"+
+			"\"reseal reset %s --cancel\" prevents that", r.Device.String()[:8], terminal.When(now.Add(r.In), now), a.Handle())
+	}
+	if c.json {
+		return nil
 	}
 	if err := c.printf("\n"); err != nil {
 		return err

@@ -133,6 +133,8 @@ var kinds = []kind{
 	{"last_device", any_(reseal.ErrLastDevice), "the account's only device cannot be removed", "log in on another device first"},
 	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},
 	{"unknown_session", any_(errSession), "no login of the account has this id", `"reseal devices" lists them`},
+	{"no_reset", any_(reseal.ErrNoReset), "this device has not asked for a reset, or it was cancelled", `"reseal devices" shows what is announced; "reseal reset HANDLE" asks`},
+	{"not_due", typed[*reseal.NotDueError](nil), "", "run it again when it is due; every device of the account can cancel it until then"},
 	{"mismatch", any_(errNumber), "", "compare again; if they differ, somebody is in between: do not trust this contact"},
 	{"exists", any_(errExists, fs.ErrExist), "", "choose another name, or --force to replace it"},
 	{"no_file", any_(fs.ErrNotExist, errNotFile), "", "check the name"},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/capsule"
@@ -82,5 +84,60 @@ func TestCodeBesideAnError(t *testing.T) {
 		if err := c.changedCode("ana", reseal.RecoveryCode{}, reseal.ErrSamePassword, nil, "done"); !errors.Is(err, reseal.ErrSamePassword) || s.out.Len() > 0 {
 			t.Errorf("%v: %s", err, &s.out)
 		}
+	}
+}
+
+// TestResetAtATerminal: asked for, announced, cancelled, asked for again, and
+// made to happen a day later.
+func TestResetAtATerminal(t *testing.T) {
+	var offset atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	url := newServerAt(t, now)
+	ana, laptop := newPerson(t, url), newPerson(t, url)
+	ana.does(exitDone, []string{secret, secret}, "signup", "ana")
+	laptop.does(exitDone, []string{secret}, "login", "ana")
+	if out := ana.does(exitDone, nil, "reset", "ana"); !strings.Contains(out, "run this again in 24 h") {
+		t.Errorf("%q", out)
+	}
+	if laptop.does(exitDone, nil, "inbox"); !strings.Contains(laptop.err.String(), "WARNING: a reset of the account was asked for") {
+		t.Errorf("the laptop is not told: %s", &laptop.err)
+	}
+	if laptop.does(exitDone, nil, "devices"); !strings.Contains(laptop.err.String(), `"reseal reset ana --cancel" prevents that`) {
+		t.Errorf("the laptop does not see it: %s", &laptop.err)
+	}
+	if laptop.does(exitUsage, nil, "reset", "ana"); !strings.Contains(laptop.err.String(), "has asked for the reset already") {
+		t.Errorf("%s", &laptop.err)
+	}
+	if ana.does(exitFailed, nil, "reset", "ana", "--json"); !strings.Contains(ana.out.String(), `"error":"not_due"`) {
+		t.Errorf("%s", &ana.out)
+	}
+	laptop.does(exitDone, nil, "reset", "ana", "--cancel")
+	if ana.does(exitDone, nil, "reset", "ana", "--json"); !strings.Contains(ana.out.String(), `"state":"asked"`) {
+		t.Errorf("cancelled, and not asked for again: %s", &ana.out)
+	}
+
+	offset.Store(int64(24*time.Hour + time.Minute))
+	in, err := reseal.Open(ana.home, reseal.Options{Server: url, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	all, err := in.Resume(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("resume: %v", err)
+	}
+	next := secret + " anew"
+	ana.out.Reset()
+	ana.answers = []string{next, next}
+	c := &cli{env: &ana.env}
+	if err := c.reset(t.Context(), all[0], false); err != nil {
+		t.Fatal(err)
+	}
+	shownCode(t, ana.out.String())
+	if !strings.Contains(ana.out.String(), "has begun anew") {
+		t.Errorf("%s", &ana.out)
+	}
+	if laptop.does(exitFailed, []string{secret}, "login", "ana", "--json"); !strings.Contains(laptop.out.String(), `"login_failed"`) {
+		t.Errorf("%s", &laptop.out)
 	}
 }

@@ -50,6 +50,16 @@ func noticeText(e reseal.Event) string {
 		return "the password was changed" + at + by
 	case "rotated":
 		return "the account has new keys, a new password and a new recovery code since" + at + by
+	case "reset_asked":
+		due := ""
+		if !e.Due.IsZero() {
+			due = " " + terminal.When(e.Due, time.Now())
+		}
+		return "WARNING: a reset of the account was asked for" + at + by + ": it begins anew" + due + `, and this device leaves it; "reseal reset HANDLE --cancel" prevents that`
+	case "reset_cancelled":
+		return "the reset of the account was cancelled" + at + by
+	case "reset":
+		return "the account began anew" + at + by
 	}
 	return fmt.Sprintf("something was done to the account%s: %s", at, terminal.Line(e.What))
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/client/handover"
@@ -25,7 +26,13 @@ const secret = "correct horse battery staple"
 // newServer runs a server in this process and returns its URL.
 func newServer(t *testing.T) string {
 	t.Helper()
-	st, err := memory.New(server.Schema(), memory.Options{})
+	return newServerAt(t, time.Now)
+}
+
+// newServerAt runs one with a clock of its own.
+func newServerAt(t *testing.T, now func() time.Time) string {
+	t.Helper()
+	st, err := memory.New(server.Schema(), memory.Options{Clock: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +40,7 @@ func newServer(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(server.Config{Store: st, BlobFolder: t.TempDir(), BlobFloor: -1, Setup: setup, Version: "test"})
+	s, err := server.New(server.Config{Store: st, BlobFolder: t.TempDir(), BlobFloor: -1, Setup: setup, Version: "test", Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

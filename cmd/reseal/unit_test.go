@@ -110,7 +110,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrBlocked": reseal.ErrBlocked, "ErrAlarm": reseal.ErrAlarm, "ErrAltered": reseal.ErrAltered, "ErrGone": reseal.ErrGone,
 		"ErrTooLarge": reseal.ErrTooLarge, "ErrClock": reseal.ErrClock, "ErrBusy": reseal.ErrBusy, "ErrDamaged": reseal.ErrDamaged,
 		"ErrNewer": reseal.ErrNewer, "ErrFull": reseal.ErrFull, "ErrServerFull": reseal.ErrServerFull, "ErrClosed": reseal.ErrClosed,
-		"ErrLastDevice": reseal.ErrLastDevice, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,
+		"ErrLastDevice": reseal.ErrLastDevice, "ErrNoReset": reseal.ErrNoReset, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
 		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
@@ -126,6 +126,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		}
 	}
 	for want, err := range map[string]error{
+		"not_due":       &reseal.NotDueError{},
 		"weak_password": &password.Weak{Reason: "r"}, "unknown_account": &reseal.UnknownAccountError{Handle: "x"},
 		"renamed": &reseal.RenamedError{Handle: "x"}, "rate": &reseal.RateError{}, "clock": &reseal.ClockError{}, "too_large": &reseal.LimitError{},
 		"viewed": &reseal.EndedError{State: message.StateViewed}, "expired": &reseal.EndedError{State: message.StateExpired},

@@ -51,6 +51,7 @@ var table = []kept{
 	{"A/", account, Certs, 5 + 16 + 1 + 8, parses(identity.ParseCertificate)},
 	{"A/", account, Epochs, 6 + 16, again(ParseEpoch, EncodeEpoch)},
 	{"A/", account, Blocks, 6 + 16, again(ParseBlock, EncodeBlock)},
+	{"A/", account, ResetKey, 5, again(ParseReset, Reset.Encode)},
 	{"T/", day, Messages, 2 + 32, isMessage},
 	{"T/", day, Copies, 2 + 32, isMessage},
 	{"T/", day, Wraps, 2 + 32 + 1 + 16 + 1 + 16 + 1 + 8, again(message.ParseWrap, (*message.Wrap).Encode)},

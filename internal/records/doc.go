@@ -16,6 +16,7 @@
 //	                     cert/device/epoch              once     signed epoch certificate
 //	                     epoch/device                   decided  number of the epoch published last
 //	                     block/account                  decided  [Block]
+//	                     reset                          decided  [Reset]
 //	T/account/day        m/message                      once     [Message]: header, inline body, first wraps
 //	                     s/message                      once     [Message]: the sender's and its holders' copy
 //	                     w/message/device/maker/epoch   once     wrap that came later

@@ -31,6 +31,7 @@ var Schema = store.Schema{
 	{Prefix: "r/", Kind: store.Once},
 	{Prefix: "q/", Kind: store.Once},
 	{Prefix: "key", Kind: store.Decided},
+	{Prefix: "reset", Kind: store.Decided},
 }
 
 // The keys with one record to a partition, and the prefixes of the others.
@@ -39,6 +40,7 @@ const (
 	Pw       = store.Key("pw")
 	List     = store.Key("list")
 	Book     = store.Key("book")
+	ResetKey = store.Key("reset")
 
 	Lists     = store.Key("lists/")
 	SharesAll = store.Key("share/")

@@ -61,6 +61,10 @@ var codecs = map[string]struct {
 		Notice{What: 2, At: 3, Due: 4, Device: identity.DeviceID{5}}.Encode(),
 		func(b []byte) ([]byte, error) { n, err := ParseNotice(b); return n.Encode(), err },
 	},
+	"reset": {
+		Reset{Device: identity.DeviceID{1}, Credential: 2, Asked: 3, Due: 4}.Encode(),
+		func(b []byte) ([]byte, error) { r, err := ParseReset(b); return r.Encode(), err },
+	},
 	"entry": {
 		Entry{EntryReceipt, message.ID{1}, []byte("extra")}.Encode(),
 		func(b []byte) ([]byte, error) { p, err := ParseEntry(b); return p.Encode(), err },

@@ -159,6 +159,11 @@ func (s *Service) ListSessions(ctx context.Context, _ *resealv1.ListSessionsRequ
 		return nil, s.fail(ctx, err)
 	}
 	resp := new(resealv1.ListSessionsResponse)
+	r, _, err := s.pendingReset(ctx, a)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	resp.Reset_ = pending(r)
 	for rec, err := range store.Scan(ctx, s.Store, records.AccountPartition(c.Account), records.Sess, store.PrefixEnd(records.Sess), false) {
 		if err != nil {
 			return nil, s.fail(ctx, err)

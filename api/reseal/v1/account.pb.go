@@ -1849,8 +1849,10 @@ func (x *Session) GetThis() bool {
 }
 
 type ListSessionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sessions      []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sessions []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Set while a reset is announced.
+	Reset_        *PendingReset `protobuf:"bytes,2,opt,name=reset,proto3" json:"reset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1892,6 +1894,494 @@ func (x *ListSessionsResponse) GetSessions() []*Session {
 	return nil
 }
 
+func (x *ListSessionsResponse) GetReset_() *PendingReset {
+	if x != nil {
+		return x.Reset_
+	}
+	return nil
+}
+
+// PendingReset is a reset that was asked for and neither happened nor was
+// cancelled.
+type PendingReset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device that asked.
+	DeviceId []byte `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	AskedMs  uint64 `protobuf:"varint,2,opt,name=asked_ms,json=askedMs,proto3" json:"asked_ms,omitempty"`
+	// From when on it may happen.
+	DueMs         uint64 `protobuf:"varint,3,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingReset) Reset() {
+	*x = PendingReset{}
+	mi := &file_reseal_v1_account_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingReset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingReset) ProtoMessage() {}
+
+func (x *PendingReset) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingReset.ProtoReflect.Descriptor instead.
+func (*PendingReset) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PendingReset) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
+func (x *PendingReset) GetAskedMs() uint64 {
+	if x != nil {
+		return x.AskedMs
+	}
+	return 0
+}
+
+func (x *PendingReset) GetDueMs() uint64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+type AskResetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskResetRequest) Reset() {
+	*x = AskResetRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskResetRequest) ProtoMessage() {}
+
+func (x *AskResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskResetRequest.ProtoReflect.Descriptor instead.
+func (*AskResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{34}
+}
+
+type AskResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reset_        *PendingReset          `protobuf:"bytes,1,opt,name=reset,proto3" json:"reset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskResetResponse) Reset() {
+	*x = AskResetResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskResetResponse) ProtoMessage() {}
+
+func (x *AskResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskResetResponse.ProtoReflect.Descriptor instead.
+func (*AskResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *AskResetResponse) GetReset_() *PendingReset {
+	if x != nil {
+		return x.Reset_
+	}
+	return nil
+}
+
+type CancelResetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelResetRequest) Reset() {
+	*x = CancelResetRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelResetRequest) ProtoMessage() {}
+
+func (x *CancelResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelResetRequest.ProtoReflect.Descriptor instead.
+func (*CancelResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{36}
+}
+
+type CancelResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelResetResponse) Reset() {
+	*x = CancelResetResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelResetResponse) ProtoMessage() {}
+
+func (x *CancelResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelResetResponse.ProtoReflect.Descriptor instead.
+func (*CancelResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{37}
+}
+
+type StartResetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// OPAQUE registration request, 32 bytes.
+	RegistrationRequest []byte `protobuf:"bytes,1,opt,name=registration_request,json=registrationRequest,proto3" json:"registration_request,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *StartResetRequest) Reset() {
+	*x = StartResetRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartResetRequest) ProtoMessage() {}
+
+func (x *StartResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartResetRequest.ProtoReflect.Descriptor instead.
+func (*StartResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *StartResetRequest) GetRegistrationRequest() []byte {
+	if x != nil {
+		return x.RegistrationRequest
+	}
+	return nil
+}
+
+type StartResetResponse struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	RegistrationResponse []byte                 `protobuf:"bytes,1,opt,name=registration_response,json=registrationResponse,proto3" json:"registration_response,omitempty"`
+	// The present credential number.
+	Credential    uint64 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartResetResponse) Reset() {
+	*x = StartResetResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartResetResponse) ProtoMessage() {}
+
+func (x *StartResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartResetResponse.ProtoReflect.Descriptor instead.
+func (*StartResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *StartResetResponse) GetRegistrationResponse() []byte {
+	if x != nil {
+		return x.RegistrationResponse
+	}
+	return nil
+}
+
+func (x *StartResetResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
+type FinishResetRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Signed by the new account key: the next version, with the caller's device
+	// alone.
+	List         []byte `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`
+	OpaqueRecord []byte `protobuf:"bytes,3,opt,name=opaque_record,json=opaqueRecord,proto3" json:"opaque_record,omitempty"`
+	// Under the next credential number.
+	Capsules *Capsules `protobuf:"bytes,4,opt,name=capsules,proto3" json:"capsules,omitempty"`
+	// SHA-256 of the recovery authenticator, 32 bytes.
+	RecoveryAuthHash []byte `protobuf:"bytes,5,opt,name=recovery_auth_hash,json=recoveryAuthHash,proto3" json:"recovery_auth_hash,omitempty"`
+	// Sealed under the recovery code, 94 bytes.
+	RecoveryRoot []byte `protobuf:"bytes,6,opt,name=recovery_root,json=recoveryRoot,proto3" json:"recovery_root,omitempty"`
+	// Of the caller's device; every other share is destroyed.
+	Share *Share `protobuf:"bytes,7,opt,name=share,proto3" json:"share,omitempty"`
+	// The version of the book that the new one comes after.
+	BaseVersion   uint64 `protobuf:"varint,8,opt,name=base_version,json=baseVersion,proto3" json:"base_version,omitempty"`
+	Book          *Book  `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishResetRequest) Reset() {
+	*x = FinishResetRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishResetRequest) ProtoMessage() {}
+
+func (x *FinishResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishResetRequest.ProtoReflect.Descriptor instead.
+func (*FinishResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *FinishResetRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *FinishResetRequest) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetOpaqueRecord() []byte {
+	if x != nil {
+		return x.OpaqueRecord
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetCapsules() *Capsules {
+	if x != nil {
+		return x.Capsules
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetRecoveryAuthHash() []byte {
+	if x != nil {
+		return x.RecoveryAuthHash
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetRecoveryRoot() []byte {
+	if x != nil {
+		return x.RecoveryRoot
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetShare() *Share {
+	if x != nil {
+		return x.Share
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetBaseVersion() uint64 {
+	if x != nil {
+		return x.BaseVersion
+	}
+	return 0
+}
+
+func (x *FinishResetRequest) GetBook() *Book {
+	if x != nil {
+		return x.Book
+	}
+	return nil
+}
+
+type FinishResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential    uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishResetResponse) Reset() {
+	*x = FinishResetResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishResetResponse) ProtoMessage() {}
+
+func (x *FinishResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishResetResponse.ProtoReflect.Descriptor instead.
+func (*FinishResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *FinishResetResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *FinishResetResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
 type EndSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1901,7 +2391,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[33]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2403,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[33]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2416,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{33}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EndSessionRequest) GetId() []byte {
@@ -1944,7 +2434,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[34]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2446,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[34]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2459,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{34}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
 }
 
 type PublishEpochRequest struct {
@@ -1981,7 +2471,7 @@ type PublishEpochRequest struct {
 
 func (x *PublishEpochRequest) Reset() {
 	*x = PublishEpochRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[35]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2483,7 @@ func (x *PublishEpochRequest) String() string {
 func (*PublishEpochRequest) ProtoMessage() {}
 
 func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[35]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2496,7 @@ func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochRequest.ProtoReflect.Descriptor instead.
 func (*PublishEpochRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{35}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PublishEpochRequest) GetCertified() *Certified {
@@ -2024,7 +2514,7 @@ type PublishEpochResponse struct {
 
 func (x *PublishEpochResponse) Reset() {
 	*x = PublishEpochResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[36]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2526,7 @@ func (x *PublishEpochResponse) String() string {
 func (*PublishEpochResponse) ProtoMessage() {}
 
 func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[36]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2539,7 @@ func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochResponse.ProtoReflect.Descriptor instead.
 func (*PublishEpochResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{36}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
 }
 
 type GetBookRequest struct {
@@ -2060,7 +2550,7 @@ type GetBookRequest struct {
 
 func (x *GetBookRequest) Reset() {
 	*x = GetBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[37]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2562,7 @@ func (x *GetBookRequest) String() string {
 func (*GetBookRequest) ProtoMessage() {}
 
 func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[37]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2575,7 @@ func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookRequest.ProtoReflect.Descriptor instead.
 func (*GetBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{37}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
 }
 
 type GetBookResponse struct {
@@ -2097,7 +2587,7 @@ type GetBookResponse struct {
 
 func (x *GetBookResponse) Reset() {
 	*x = GetBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2599,7 @@ func (x *GetBookResponse) String() string {
 func (*GetBookResponse) ProtoMessage() {}
 
 func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2612,7 @@ func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookResponse.ProtoReflect.Descriptor instead.
 func (*GetBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetBookResponse) GetBook() *Book {
@@ -2143,7 +2633,7 @@ type PutBookRequest struct {
 
 func (x *PutBookRequest) Reset() {
 	*x = PutBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2645,7 @@ func (x *PutBookRequest) String() string {
 func (*PutBookRequest) ProtoMessage() {}
 
 func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2658,7 @@ func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookRequest.ProtoReflect.Descriptor instead.
 func (*PutBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PutBookRequest) GetBaseVersion() uint64 {
@@ -2193,7 +2683,7 @@ type PutBookResponse struct {
 
 func (x *PutBookResponse) Reset() {
 	*x = PutBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2695,7 @@ func (x *PutBookResponse) String() string {
 func (*PutBookResponse) ProtoMessage() {}
 
 func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2708,7 @@ func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookResponse.ProtoReflect.Descriptor instead.
 func (*PutBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
 }
 
 type SetBlockedRequest struct {
@@ -2231,7 +2721,7 @@ type SetBlockedRequest struct {
 
 func (x *SetBlockedRequest) Reset() {
 	*x = SetBlockedRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2733,7 @@ func (x *SetBlockedRequest) String() string {
 func (*SetBlockedRequest) ProtoMessage() {}
 
 func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2746,7 @@ func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedRequest.ProtoReflect.Descriptor instead.
 func (*SetBlockedRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SetBlockedRequest) GetAccountId() []byte {
@@ -2281,7 +2771,7 @@ type SetBlockedResponse struct {
 
 func (x *SetBlockedResponse) Reset() {
 	*x = SetBlockedResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2783,7 @@ func (x *SetBlockedResponse) String() string {
 func (*SetBlockedResponse) ProtoMessage() {}
 
 func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2796,7 @@ func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedResponse.ProtoReflect.Descriptor instead.
 func (*SetBlockedResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
 }
 
 type ListSharesRequest struct {
@@ -2317,7 +2807,7 @@ type ListSharesRequest struct {
 
 func (x *ListSharesRequest) Reset() {
 	*x = ListSharesRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2819,7 @@ func (x *ListSharesRequest) String() string {
 func (*ListSharesRequest) ProtoMessage() {}
 
 func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2832,7 @@ func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesRequest.ProtoReflect.Descriptor instead.
 func (*ListSharesRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
 }
 
 // ShareRow is a row of shares with the device that it belongs to.
@@ -2357,7 +2847,7 @@ type ShareRow struct {
 
 func (x *ShareRow) Reset() {
 	*x = ShareRow{}
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2859,7 @@ func (x *ShareRow) String() string {
 func (*ShareRow) ProtoMessage() {}
 
 func (x *ShareRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2872,7 @@ func (x *ShareRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareRow.ProtoReflect.Descriptor instead.
 func (*ShareRow) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ShareRow) GetDeviceId() []byte {
@@ -2409,7 +2899,7 @@ type ListSharesResponse struct {
 
 func (x *ListSharesResponse) Reset() {
 	*x = ListSharesResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2911,7 @@ func (x *ListSharesResponse) String() string {
 func (*ListSharesResponse) ProtoMessage() {}
 
 func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2924,7 @@ func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesResponse.ProtoReflect.Descriptor instead.
 func (*ListSharesResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListSharesResponse) GetRevision() uint64 {
@@ -2461,7 +2951,7 @@ type StartPasswordChangeRequest struct {
 
 func (x *StartPasswordChangeRequest) Reset() {
 	*x = StartPasswordChangeRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2963,7 @@ func (x *StartPasswordChangeRequest) String() string {
 func (*StartPasswordChangeRequest) ProtoMessage() {}
 
 func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2976,7 @@ func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeRequest.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *StartPasswordChangeRequest) GetRegistrationRequest() []byte {
@@ -2506,7 +2996,7 @@ type StartPasswordChangeResponse struct {
 
 func (x *StartPasswordChangeResponse) Reset() {
 	*x = StartPasswordChangeResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +3008,7 @@ func (x *StartPasswordChangeResponse) String() string {
 func (*StartPasswordChangeResponse) ProtoMessage() {}
 
 func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +3021,7 @@ func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeResponse.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *StartPasswordChangeResponse) GetRegistrationResponse() []byte {
@@ -2561,7 +3051,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2573,7 +3063,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2586,7 +3076,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ChangePasswordRequest) GetRevision() uint64 {
@@ -2641,7 +3131,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +3143,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +3156,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ChangePasswordResponse) GetRevision() uint64 {
@@ -2696,7 +3186,7 @@ type StartRecoveryRequest struct {
 
 func (x *StartRecoveryRequest) Reset() {
 	*x = StartRecoveryRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +3198,7 @@ func (x *StartRecoveryRequest) String() string {
 func (*StartRecoveryRequest) ProtoMessage() {}
 
 func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +3211,7 @@ func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryRequest.ProtoReflect.Descriptor instead.
 func (*StartRecoveryRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StartRecoveryRequest) GetHandle() string {
@@ -2761,7 +3251,7 @@ type StartRecoveryResponse struct {
 
 func (x *StartRecoveryResponse) Reset() {
 	*x = StartRecoveryResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +3263,7 @@ func (x *StartRecoveryResponse) String() string {
 func (*StartRecoveryResponse) ProtoMessage() {}
 
 func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +3276,7 @@ func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryResponse.ProtoReflect.Descriptor instead.
 func (*StartRecoveryResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *StartRecoveryResponse) GetAccountId() []byte {
@@ -2853,7 +3343,7 @@ type NewRecovery struct {
 
 func (x *NewRecovery) Reset() {
 	*x = NewRecovery{}
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +3355,7 @@ func (x *NewRecovery) String() string {
 func (*NewRecovery) ProtoMessage() {}
 
 func (x *NewRecovery) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +3368,7 @@ func (x *NewRecovery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewRecovery.ProtoReflect.Descriptor instead.
 func (*NewRecovery) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *NewRecovery) GetRecoveryAuth() []byte {
@@ -2930,7 +3420,7 @@ type RotateRequest struct {
 
 func (x *RotateRequest) Reset() {
 	*x = RotateRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3432,7 @@ func (x *RotateRequest) String() string {
 func (*RotateRequest) ProtoMessage() {}
 
 func (x *RotateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3445,7 @@ func (x *RotateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRequest.ProtoReflect.Descriptor instead.
 func (*RotateRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RotateRequest) GetRevision() uint64 {
@@ -3047,7 +3537,7 @@ type RotateResponse struct {
 
 func (x *RotateResponse) Reset() {
 	*x = RotateResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3549,7 @@ func (x *RotateResponse) String() string {
 func (*RotateResponse) ProtoMessage() {}
 
 func (x *RotateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3562,7 @@ func (x *RotateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateResponse.ProtoReflect.Descriptor instead.
 func (*RotateResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RotateResponse) GetRevision() uint64 {
@@ -3104,7 +3594,7 @@ type CloseAccountRequest struct {
 
 func (x *CloseAccountRequest) Reset() {
 	*x = CloseAccountRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3606,7 @@ func (x *CloseAccountRequest) String() string {
 func (*CloseAccountRequest) ProtoMessage() {}
 
 func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3619,7 @@ func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
 func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{64}
 }
 
 type CloseAccountResponse struct {
@@ -3140,7 +3630,7 @@ type CloseAccountResponse struct {
 
 func (x *CloseAccountResponse) Reset() {
 	*x = CloseAccountResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3152,7 +3642,7 @@ func (x *CloseAccountResponse) String() string {
 func (*CloseAccountResponse) ProtoMessage() {}
 
 func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3165,7 +3655,7 @@ func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
 func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{65}
 }
 
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
@@ -3292,9 +3782,41 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"created_ms\x18\x03 \x01(\x04R\tcreatedMs\x12 \n" +
 	"\flast_seen_ms\x18\x04 \x01(\x04R\n" +
 	"lastSeenMs\x12\x12\n" +
-	"\x04this\x18\x05 \x01(\bR\x04this\"F\n" +
+	"\x04this\x18\x05 \x01(\bR\x04this\"u\n" +
 	"\x14ListSessionsResponse\x12.\n" +
-	"\bsessions\x18\x01 \x03(\v2\x12.reseal.v1.SessionR\bsessions\"#\n" +
+	"\bsessions\x18\x01 \x03(\v2\x12.reseal.v1.SessionR\bsessions\x12-\n" +
+	"\x05reset\x18\x02 \x01(\v2\x17.reseal.v1.PendingResetR\x05reset\"]\n" +
+	"\fPendingReset\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\fR\bdeviceId\x12\x19\n" +
+	"\basked_ms\x18\x02 \x01(\x04R\aaskedMs\x12\x15\n" +
+	"\x06due_ms\x18\x03 \x01(\x04R\x05dueMs\"\x11\n" +
+	"\x0fAskResetRequest\"A\n" +
+	"\x10AskResetResponse\x12-\n" +
+	"\x05reset\x18\x01 \x01(\v2\x17.reseal.v1.PendingResetR\x05reset\"\x14\n" +
+	"\x12CancelResetRequest\"\x15\n" +
+	"\x13CancelResetResponse\"F\n" +
+	"\x11StartResetRequest\x121\n" +
+	"\x14registration_request\x18\x01 \x01(\fR\x13registrationRequest\"i\n" +
+	"\x12StartResetResponse\x123\n" +
+	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\x04R\n" +
+	"credential\"\xdd\x02\n" +
+	"\x12FinishResetRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04list\x18\x02 \x01(\fR\x04list\x12#\n" +
+	"\ropaque_record\x18\x03 \x01(\fR\fopaqueRecord\x12/\n" +
+	"\bcapsules\x18\x04 \x01(\v2\x13.reseal.v1.CapsulesR\bcapsules\x12,\n" +
+	"\x12recovery_auth_hash\x18\x05 \x01(\fR\x10recoveryAuthHash\x12#\n" +
+	"\rrecovery_root\x18\x06 \x01(\fR\frecoveryRoot\x12&\n" +
+	"\x05share\x18\a \x01(\v2\x10.reseal.v1.ShareR\x05share\x12!\n" +
+	"\fbase_version\x18\b \x01(\x04R\vbaseVersion\x12#\n" +
+	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\"Q\n" +
+	"\x13FinishResetResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\x04R\n" +
+	"credential\"#\n" +
 	"\x11EndSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\"\x14\n" +
 	"\x12EndSessionResponse\"I\n" +
@@ -3375,7 +3897,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"credential\x12#\n" +
 	"\rsession_share\x18\x03 \x01(\fR\fsessionShare\"\x15\n" +
 	"\x13CloseAccountRequest\"\x16\n" +
-	"\x14CloseAccountResponse2\xb1\x0f\n" +
+	"\x14CloseAccountResponse2\xdd\x11\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -3397,7 +3919,12 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"ListShares\x12\x1c.reseal.v1.ListSharesRequest\x1a\x1d.reseal.v1.ListSharesResponse\x12d\n" +
 	"\x13StartPasswordChange\x12%.reseal.v1.StartPasswordChangeRequest\x1a&.reseal.v1.StartPasswordChangeResponse\x12U\n" +
 	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12=\n" +
-	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12O\n" +
+	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12C\n" +
+	"\bAskReset\x12\x1a.reseal.v1.AskResetRequest\x1a\x1b.reseal.v1.AskResetResponse\x12L\n" +
+	"\vCancelReset\x12\x1d.reseal.v1.CancelResetRequest\x1a\x1e.reseal.v1.CancelResetResponse\x12I\n" +
+	"\n" +
+	"StartReset\x12\x1c.reseal.v1.StartResetRequest\x1a\x1d.reseal.v1.StartResetResponse\x12L\n" +
+	"\vFinishReset\x12\x1d.reseal.v1.FinishResetRequest\x1a\x1e.reseal.v1.FinishResetResponse\x12O\n" +
 	"\fCloseAccount\x12\x1e.reseal.v1.CloseAccountRequest\x1a\x1f.reseal.v1.CloseAccountResponse\x12O\n" +
 	"\fListSessions\x12\x1e.reseal.v1.ListSessionsRequest\x1a\x1f.reseal.v1.ListSessionsResponse\x12I\n" +
 	"\n" +
@@ -3420,7 +3947,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
 	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
@@ -3455,30 +3982,39 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*ListSessionsRequest)(nil),         // 30: reseal.v1.ListSessionsRequest
 	(*Session)(nil),                     // 31: reseal.v1.Session
 	(*ListSessionsResponse)(nil),        // 32: reseal.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),           // 33: reseal.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),          // 34: reseal.v1.EndSessionResponse
-	(*PublishEpochRequest)(nil),         // 35: reseal.v1.PublishEpochRequest
-	(*PublishEpochResponse)(nil),        // 36: reseal.v1.PublishEpochResponse
-	(*GetBookRequest)(nil),              // 37: reseal.v1.GetBookRequest
-	(*GetBookResponse)(nil),             // 38: reseal.v1.GetBookResponse
-	(*PutBookRequest)(nil),              // 39: reseal.v1.PutBookRequest
-	(*PutBookResponse)(nil),             // 40: reseal.v1.PutBookResponse
-	(*SetBlockedRequest)(nil),           // 41: reseal.v1.SetBlockedRequest
-	(*SetBlockedResponse)(nil),          // 42: reseal.v1.SetBlockedResponse
-	(*ListSharesRequest)(nil),           // 43: reseal.v1.ListSharesRequest
-	(*ShareRow)(nil),                    // 44: reseal.v1.ShareRow
-	(*ListSharesResponse)(nil),          // 45: reseal.v1.ListSharesResponse
-	(*StartPasswordChangeRequest)(nil),  // 46: reseal.v1.StartPasswordChangeRequest
-	(*StartPasswordChangeResponse)(nil), // 47: reseal.v1.StartPasswordChangeResponse
-	(*ChangePasswordRequest)(nil),       // 48: reseal.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),      // 49: reseal.v1.ChangePasswordResponse
-	(*StartRecoveryRequest)(nil),        // 50: reseal.v1.StartRecoveryRequest
-	(*StartRecoveryResponse)(nil),       // 51: reseal.v1.StartRecoveryResponse
-	(*NewRecovery)(nil),                 // 52: reseal.v1.NewRecovery
-	(*RotateRequest)(nil),               // 53: reseal.v1.RotateRequest
-	(*RotateResponse)(nil),              // 54: reseal.v1.RotateResponse
-	(*CloseAccountRequest)(nil),         // 55: reseal.v1.CloseAccountRequest
-	(*CloseAccountResponse)(nil),        // 56: reseal.v1.CloseAccountResponse
+	(*PendingReset)(nil),                // 33: reseal.v1.PendingReset
+	(*AskResetRequest)(nil),             // 34: reseal.v1.AskResetRequest
+	(*AskResetResponse)(nil),            // 35: reseal.v1.AskResetResponse
+	(*CancelResetRequest)(nil),          // 36: reseal.v1.CancelResetRequest
+	(*CancelResetResponse)(nil),         // 37: reseal.v1.CancelResetResponse
+	(*StartResetRequest)(nil),           // 38: reseal.v1.StartResetRequest
+	(*StartResetResponse)(nil),          // 39: reseal.v1.StartResetResponse
+	(*FinishResetRequest)(nil),          // 40: reseal.v1.FinishResetRequest
+	(*FinishResetResponse)(nil),         // 41: reseal.v1.FinishResetResponse
+	(*EndSessionRequest)(nil),           // 42: reseal.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),          // 43: reseal.v1.EndSessionResponse
+	(*PublishEpochRequest)(nil),         // 44: reseal.v1.PublishEpochRequest
+	(*PublishEpochResponse)(nil),        // 45: reseal.v1.PublishEpochResponse
+	(*GetBookRequest)(nil),              // 46: reseal.v1.GetBookRequest
+	(*GetBookResponse)(nil),             // 47: reseal.v1.GetBookResponse
+	(*PutBookRequest)(nil),              // 48: reseal.v1.PutBookRequest
+	(*PutBookResponse)(nil),             // 49: reseal.v1.PutBookResponse
+	(*SetBlockedRequest)(nil),           // 50: reseal.v1.SetBlockedRequest
+	(*SetBlockedResponse)(nil),          // 51: reseal.v1.SetBlockedResponse
+	(*ListSharesRequest)(nil),           // 52: reseal.v1.ListSharesRequest
+	(*ShareRow)(nil),                    // 53: reseal.v1.ShareRow
+	(*ListSharesResponse)(nil),          // 54: reseal.v1.ListSharesResponse
+	(*StartPasswordChangeRequest)(nil),  // 55: reseal.v1.StartPasswordChangeRequest
+	(*StartPasswordChangeResponse)(nil), // 56: reseal.v1.StartPasswordChangeResponse
+	(*ChangePasswordRequest)(nil),       // 57: reseal.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 58: reseal.v1.ChangePasswordResponse
+	(*StartRecoveryRequest)(nil),        // 59: reseal.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),       // 60: reseal.v1.StartRecoveryResponse
+	(*NewRecovery)(nil),                 // 61: reseal.v1.NewRecovery
+	(*RotateRequest)(nil),               // 62: reseal.v1.RotateRequest
+	(*RotateResponse)(nil),              // 63: reseal.v1.RotateResponse
+	(*CloseAccountRequest)(nil),         // 64: reseal.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),        // 65: reseal.v1.CloseAccountResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
@@ -3493,74 +4029,87 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	8,  // 9: reseal.v1.AddDeviceRequest.capsules:type_name -> reseal.v1.Capsules
 	8,  // 10: reseal.v1.RemoveDeviceRequest.capsules:type_name -> reseal.v1.Capsules
 	31, // 11: reseal.v1.ListSessionsResponse.sessions:type_name -> reseal.v1.Session
-	6,  // 12: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
-	9,  // 13: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
-	9,  // 14: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
-	7,  // 15: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
-	44, // 16: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
-	8,  // 17: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
-	7,  // 18: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
-	52, // 19: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
-	8,  // 20: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
-	44, // 21: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
-	52, // 22: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
-	9,  // 23: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
-	6,  // 24: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
-	0,  // 25: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 26: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 27: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 28: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 29: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 30: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	50, // 31: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
-	16, // 32: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 33: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 34: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 35: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 36: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 37: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 38: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	43, // 39: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	46, // 40: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	48, // 41: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	53, // 42: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
-	55, // 43: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
-	30, // 44: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	33, // 45: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	35, // 46: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	37, // 47: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	39, // 48: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	41, // 49: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 50: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 51: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 52: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 53: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 54: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 55: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	51, // 56: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	17, // 57: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 58: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 59: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 60: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 61: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 62: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 63: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	45, // 64: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	47, // 65: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	49, // 66: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	54, // 67: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	56, // 68: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
-	32, // 69: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	34, // 70: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	36, // 71: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	38, // 72: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	40, // 73: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	42, // 74: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	50, // [50:75] is the sub-list for method output_type
-	25, // [25:50] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	33, // 12: reseal.v1.ListSessionsResponse.reset:type_name -> reseal.v1.PendingReset
+	33, // 13: reseal.v1.AskResetResponse.reset:type_name -> reseal.v1.PendingReset
+	8,  // 14: reseal.v1.FinishResetRequest.capsules:type_name -> reseal.v1.Capsules
+	7,  // 15: reseal.v1.FinishResetRequest.share:type_name -> reseal.v1.Share
+	9,  // 16: reseal.v1.FinishResetRequest.book:type_name -> reseal.v1.Book
+	6,  // 17: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
+	9,  // 18: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
+	9,  // 19: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
+	7,  // 20: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
+	53, // 21: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
+	8,  // 22: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
+	7,  // 23: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
+	61, // 24: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
+	8,  // 25: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
+	53, // 26: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
+	61, // 27: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
+	9,  // 28: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
+	6,  // 29: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
+	0,  // 30: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	2,  // 31: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	4,  // 32: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	10, // 33: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	12, // 34: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	14, // 35: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	59, // 36: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	16, // 37: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	18, // 38: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	20, // 39: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	22, // 40: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	24, // 41: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	26, // 42: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	28, // 43: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	52, // 44: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	55, // 45: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	57, // 46: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	62, // 47: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	34, // 48: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
+	36, // 49: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
+	38, // 50: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
+	40, // 51: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
+	64, // 52: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
+	30, // 53: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	42, // 54: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	44, // 55: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	46, // 56: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	48, // 57: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	50, // 58: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	1,  // 59: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	3,  // 60: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	5,  // 61: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	11, // 62: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	13, // 63: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	15, // 64: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	60, // 65: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	17, // 66: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	19, // 67: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	21, // 68: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	23, // 69: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	25, // 70: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	27, // 71: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	29, // 72: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	54, // 73: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	56, // 74: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	58, // 75: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	63, // 76: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	35, // 77: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
+	37, // 78: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
+	39, // 79: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
+	41, // 80: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
+	65, // 81: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
+	32, // 82: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	43, // 83: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	45, // 84: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	47, // 85: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	49, // 86: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	51, // 87: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	59, // [59:88] is the sub-list for method output_type
+	30, // [30:59] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -3574,7 +4123,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   57,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

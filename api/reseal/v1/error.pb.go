@@ -68,6 +68,10 @@ const (
 	Reason_REASON_SIGNUP_CLOSED Reason = 19
 	// A fault of the server; it is logged there.
 	Reason_REASON_INTERNAL Reason = 20
+	// No reset of the account is under way, or not one that the caller asked for.
+	Reason_REASON_NO_RESET Reason = 21
+	// The reset that was asked for is not due yet; retry_after_ms says when.
+	Reason_REASON_NOT_DUE Reason = 22
 )
 
 // Enum value maps for Reason.
@@ -94,6 +98,8 @@ var (
 		18: "REASON_DRAINING",
 		19: "REASON_SIGNUP_CLOSED",
 		20: "REASON_INTERNAL",
+		21: "REASON_NO_RESET",
+		22: "REASON_NOT_DUE",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":     0,
@@ -117,6 +123,8 @@ var (
 		"REASON_DRAINING":        18,
 		"REASON_SIGNUP_CLOSED":   19,
 		"REASON_INTERNAL":        20,
+		"REASON_NO_RESET":        21,
+		"REASON_NOT_DUE":         22,
 	}
 )
 
@@ -236,7 +244,7 @@ const file_reseal_v1_error_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\tR\x05limit\x12$\n" +
 	"\x0eretry_after_ms\x18\x03 \x01(\x04R\fretryAfterMs\x12$\n" +
 	"\x0eserver_time_ms\x18\x04 \x01(\x04R\fserverTimeMs\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\fR\x03end*\xe9\x03\n" +
+	"\x03end\x18\x05 \x01(\fR\x03end*\x92\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REASON_MALFORMED\x10\x01\x12\x17\n" +
@@ -259,7 +267,9 @@ const file_reseal_v1_error_proto_rawDesc = "" +
 	"\fREASON_PROOF\x10\x11\x12\x13\n" +
 	"\x0fREASON_DRAINING\x10\x12\x12\x18\n" +
 	"\x14REASON_SIGNUP_CLOSED\x10\x13\x12\x13\n" +
-	"\x0fREASON_INTERNAL\x10\x14B1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
+	"\x0fREASON_INTERNAL\x10\x14\x12\x13\n" +
+	"\x0fREASON_NO_RESET\x10\x15\x12\x12\n" +
+	"\x0eREASON_NOT_DUE\x10\x16B1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
 
 var (
 	file_reseal_v1_error_proto_rawDescOnce sync.Once

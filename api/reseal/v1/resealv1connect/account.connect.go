@@ -68,6 +68,14 @@ const (
 	AccountServiceChangePasswordProcedure = "/reseal.v1.AccountService/ChangePassword"
 	// AccountServiceRotateProcedure is the procedure name of the AccountService's Rotate RPC.
 	AccountServiceRotateProcedure = "/reseal.v1.AccountService/Rotate"
+	// AccountServiceAskResetProcedure is the procedure name of the AccountService's AskReset RPC.
+	AccountServiceAskResetProcedure = "/reseal.v1.AccountService/AskReset"
+	// AccountServiceCancelResetProcedure is the procedure name of the AccountService's CancelReset RPC.
+	AccountServiceCancelResetProcedure = "/reseal.v1.AccountService/CancelReset"
+	// AccountServiceStartResetProcedure is the procedure name of the AccountService's StartReset RPC.
+	AccountServiceStartResetProcedure = "/reseal.v1.AccountService/StartReset"
+	// AccountServiceFinishResetProcedure is the procedure name of the AccountService's FinishReset RPC.
+	AccountServiceFinishResetProcedure = "/reseal.v1.AccountService/FinishReset"
 	// AccountServiceCloseAccountProcedure is the procedure name of the AccountService's CloseAccount
 	// RPC.
 	AccountServiceCloseAccountProcedure = "/reseal.v1.AccountService/CloseAccount"
@@ -214,6 +222,34 @@ var (
 			Procedure:  AccountServiceRotateProcedure,
 		}
 	})
+	accountServiceAskResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("AskReset"),
+			Procedure:  AccountServiceAskResetProcedure,
+		}
+	})
+	accountServiceCancelResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("CancelReset"),
+			Procedure:  AccountServiceCancelResetProcedure,
+		}
+	})
+	accountServiceStartResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("StartReset"),
+			Procedure:  AccountServiceStartResetProcedure,
+		}
+	})
+	accountServiceFinishResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("FinishReset"),
+			Procedure:  AccountServiceFinishResetProcedure,
+		}
+	})
 	accountServiceCloseAccountSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -305,6 +341,17 @@ type AccountServiceClient interface {
 	// Rotate hands the account over to its next key: list, password, capsule,
 	// recovery, shares and book in one batch. It needs a fresh session.
 	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
+	// AskReset announces that the account will begin anew with other keys, on the
+	// word of the caller's device alone, and says when it may.
+	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
+	// CancelReset ends what was announced; every session may.
+	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// StartReset answers the OPAQUE registration of the password after a reset
+	// that is due. It and FinishReset are for the device that asked.
+	StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error)
+	// FinishReset puts list, password, capsule, recovery, share and book of the
+	// device that asked in place of all that stands, in one batch.
+	FinishReset(context.Context, *v1.FinishResetRequest) (*v1.FinishResetResponse, error)
 	// CloseAccount deletes everything that the server has of the account, and
 	// holds its handle back for 30 days. It needs a fresh session.
 	CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error)
@@ -365,6 +412,17 @@ type AccountServiceHandler interface {
 	// Rotate hands the account over to its next key: list, password, capsule,
 	// recovery, shares and book in one batch. It needs a fresh session.
 	Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error)
+	// AskReset announces that the account will begin anew with other keys, on the
+	// word of the caller's device alone, and says when it may.
+	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
+	// CancelReset ends what was announced; every session may.
+	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// StartReset answers the OPAQUE registration of the password after a reset
+	// that is due. It and FinishReset are for the device that asked.
+	StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error)
+	// FinishReset puts list, password, capsule, recovery, share and book of the
+	// device that asked in place of all that stands, in one batch.
+	FinishReset(context.Context, *v1.FinishResetRequest) (*v1.FinishResetResponse, error)
 	// CloseAccount deletes everything that the server has of the account, and
 	// holds its handle back for 30 days. It needs a fresh session.
 	CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error)
@@ -402,6 +460,10 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceStartPasswordChangeSpec(), Handler: adapter.startPasswordChange},
 		connect.Method{Spec: accountServiceChangePasswordSpec(), Handler: adapter.changePassword},
 		connect.Method{Spec: accountServiceRotateSpec(), Handler: adapter.rotate},
+		connect.Method{Spec: accountServiceAskResetSpec(), Handler: adapter.askReset},
+		connect.Method{Spec: accountServiceCancelResetSpec(), Handler: adapter.cancelReset},
+		connect.Method{Spec: accountServiceStartResetSpec(), Handler: adapter.startReset},
+		connect.Method{Spec: accountServiceFinishResetSpec(), Handler: adapter.finishReset},
 		connect.Method{Spec: accountServiceCloseAccountSpec(), Handler: adapter.closeAccount},
 		connect.Method{Spec: accountServiceListSessionsSpec(), Handler: adapter.listSessions},
 		connect.Method{Spec: accountServiceEndSessionSpec(), Handler: adapter.endSession},
@@ -485,6 +547,22 @@ func (UnimplementedAccountServiceHandler) ChangePassword(context.Context, *v1.Ch
 
 func (UnimplementedAccountServiceHandler) Rotate(context.Context, *v1.RotateRequest) (*v1.RotateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.Rotate is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.AskReset is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.CancelReset is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.StartReset is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) FinishReset(context.Context, *v1.FinishResetRequest) (*v1.FinishResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.FinishReset is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) CloseAccount(context.Context, *v1.CloseAccountRequest) (*v1.CloseAccountResponse, error) {
@@ -658,6 +736,38 @@ func (c *accountServiceClient) ChangePassword(ctx context.Context, req *v1.Chang
 func (c *accountServiceClient) Rotate(ctx context.Context, req *v1.RotateRequest) (*v1.RotateResponse, error) {
 	var res v1.RotateResponse
 	if err := c.client.CallUnary(ctx, accountServiceRotateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) AskReset(ctx context.Context, req *v1.AskResetRequest) (*v1.AskResetResponse, error) {
+	var res v1.AskResetResponse
+	if err := c.client.CallUnary(ctx, accountServiceAskResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) CancelReset(ctx context.Context, req *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
+	var res v1.CancelResetResponse
+	if err := c.client.CallUnary(ctx, accountServiceCancelResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) StartReset(ctx context.Context, req *v1.StartResetRequest) (*v1.StartResetResponse, error) {
+	var res v1.StartResetResponse
+	if err := c.client.CallUnary(ctx, accountServiceStartResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) FinishReset(ctx context.Context, req *v1.FinishResetRequest) (*v1.FinishResetResponse, error) {
+	var res v1.FinishResetResponse
+	if err := c.client.CallUnary(ctx, accountServiceFinishResetSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -931,6 +1041,54 @@ func (h accountServiceHandler) rotate(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.Rotate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) askReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AskResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AskReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) cancelReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CancelResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CancelReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) startReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StartResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.StartReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) finishReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FinishResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.FinishReset(ctx, &req)
 	if err != nil {
 		return err
 	}
