@@ -132,6 +132,7 @@ var kinds = []kind{
 	{"closed", any_(reseal.ErrClosed), "the account was closed meanwhile", "repeat the command"},
 	{"last_device", any_(reseal.ErrLastDevice), "the account's only device cannot be removed", "log in on another device first"},
 	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},
+	{"setting", any_(reseal.ErrSettingName), "", "a setting needs another name"},
 	{"unknown_session", any_(errSession), "no login of the account has this id", `"reseal devices" lists them`},
 	{"no_reset", any_(reseal.ErrNoReset), "this device has not asked for a reset, or it was cancelled", `"reseal devices" shows what is announced; "reseal reset HANDLE" asks`},
 	{"not_due", typed[*reseal.NotDueError](nil), "", "run it again when it is due; every device of the account can cancel it until then"},

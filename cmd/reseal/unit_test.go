@@ -113,6 +113,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrLastDevice": reseal.ErrLastDevice, "ErrNoReset": reseal.ErrNoReset, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
 		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
+		"ErrKeyChanged": reseal.ErrKeyChanged, "ErrSettingName": reseal.ErrSettingName,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
 	}
 	for name := range sentinels(t, "../..") {
