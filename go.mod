@@ -26,6 +26,8 @@ require (
 	rsc.io/qr v0.2.0
 )
 
+require golang.org/x/net v0.60.0 // indirect
+
 require (
 	filippo.io/edwards25519 v1.2.0
 	filippo.io/nistec v0.0.4 // indirect

@@ -8,3 +8,9 @@ func SetTimes(s *Server, d time.Duration) {
 	s.mux = s.newMux() // which has its own time to write
 	s.http = s.newHTTP()
 }
+
+// SetConnTimes makes all times of a connection short; before Serve.
+func SetConnTimes(s *Server, d time.Duration) {
+	s.http.ReadHeaderTimeout, s.http.IdleTimeout = d, d
+	s.http.HTTP2.SendPingTimeout, s.http.HTTP2.PingTimeout, s.http.HTTP2.WriteByteTimeout = d, d, d
+}

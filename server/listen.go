@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -19,10 +20,23 @@ import (
 // Limits of one connection and one request.
 const (
 	// MaxRequest is the longest request message, bytes.
-	MaxRequest        = 1 << 20
-	maxHeader         = 16 << 10
+	MaxRequest = 1 << 20
+	maxHeader  = 16 << 10
+	// readHeaderTimeout is for the head of an HTTP/1.1 request and for the
+	// handshake of TLS.
 	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
+	// idleTimeout is for a connection without a request, also one that has
+	// begun a frame of HTTP/2 and does not end it.
+	idleTimeout = 2 * time.Minute
+	// maxStreams is how many requests one HTTP/2 connection may have at once.
+	maxStreams = 64
+	// streamWindow and connWindow bound what a client may send on HTTP/2 before
+	// somebody reads it, bytes: with MaxConns connections that send and are not
+	// read, the second is what they cost.
+	streamWindow = 1 << 20
+	connWindow   = 1 << 20
+	// maxHeaderTable bounds what HPACK keeps for a connection, bytes.
+	maxHeaderTable = 4 << 10
 )
 
 const greeting = "This is a Reseal server. Use a Reseal client to talk to it: see github.com/reseal/reseal.\n"
@@ -60,15 +74,30 @@ func (s *Server) newMux() *mux.Handler {
 func (s *Server) newHTTP() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	if s.config.TLS == nil {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP2(true)
+	}
 	return &http.Server{
-		Handler: s.Handler(), Protocols: protocols,
+		Handler: s.Handler(), Protocols: protocols, TLSConfig: s.config.TLS,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 64, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeTimeout,
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow,
+			MaxDecoderHeaderTableSize: maxHeaderTable, MaxEncoderHeaderTableSize: maxHeaderTable,
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeTimeout,
 		},
 		ErrorLog: log.New(quiet{s.log}, "", 0),
 	}
+}
+
+// serveHTTP takes connections from l. The limits on connections come before TLS:
+// a handshake costs more than most calls.
+func (s *Server) serveHTTP(l net.Listener) error {
+	if s.config.TLS == nil {
+		return s.http.Serve(s.bound(l))
+	}
+	return s.http.ServeTLS(s.bound(l), "", "")
 }
 
 // quiet takes what net/http says of connections, which has their addresses in

@@ -32,7 +32,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}()
 	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()
-	if err := s.http.Serve(s.bound(l)); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.serveHTTP(l); !errors.Is(err, http.ErrServerClosed) {
 		s.cut()
 		return err
 	}

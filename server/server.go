@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,9 @@ type Config struct {
 	SignupClosed bool
 	// Origins are host patterns that pages in browsers may connect from.
 	Origins []string
+	// TLS is what the listener of Serve speaks; nil is plain HTTP, for
+	// loopback, or behind something that brings TLS. See package certs.
+	TLS *tls.Config
 	// MaxConns bounds connections at once; default 16,384. Further ones wait
 	// to be accepted.
 	MaxConns int
