@@ -27,6 +27,9 @@ var (
 	ErrLogin = errors.New("reseal: wrong password or unknown account")
 	// ErrOffline: no server answers.
 	ErrOffline = errors.New("reseal: no server answers")
+	// ErrPlainHTTP: the server's URL is http and not of this machine, and
+	// Options.PlainHTTP does not allow that.
+	ErrPlainHTTP = errors.New("reseal: plain http to another machine")
 	// ErrNotReseal: what answers at the address is no Reseal server.
 	ErrNotReseal = errors.New("reseal: what answers is no reseal server")
 	// ErrServer: what the server served does not verify: it is broken or lies.

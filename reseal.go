@@ -3,6 +3,7 @@ package reseal
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +38,13 @@ type Options struct {
 	// HTTP carries everything: blobs, and the connection, which begins as a
 	// request that is upgraded. Its Transport is where a proxy or the roots of
 	// a private authority are set. It follows no redirect, and its Timeout would
-	// end long transfers; nil is a client of its own.
+	// end long transfers; nil is a client of its own, with TLS 1.3 only.
 	HTTP *http.Client
+	// PlainHTTP allows http URLs of other machines. Everybody on the way reads
+	// who talks to whom and when, and the token of the session with which he
+	// acts as this device at the server; contents stay sealed. Http to this
+	// machine needs no leave.
+	PlainHTTP bool
 }
 
 // Installation is one client on one machine: one folder with one client
@@ -70,7 +76,9 @@ func Open(dir string, o Options) (*Installation, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.HTTP == nil {
-		o.HTTP = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13}
+		o.HTTP = &http.Client{Transport: tr}
 	}
 	v, err := vault.Open(dir, vault.Options{Rand: o.Rand})
 	if err != nil {

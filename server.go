@@ -29,8 +29,15 @@ type remoteServer struct {
 
 // connect opens a link; it does not wait for the connection.
 func (in *Installation) connect(url string, token link.Token) (*remoteServer, error) {
+	// A session goes on with its server's URL; what was allowed when it began
+	// need not be any more.
+	if err := mux.CheckURL(url, in.o.PlainHTTP); errors.Is(err, mux.ErrPlain) {
+		return nil, as(ErrPlainHTTP, err)
+	}
 	r := &remoteServer{url: url, states: make(chan link.State, 1)}
-	l, err := link.Open(link.Options{URL: url, Token: token, OnState: r.changed, Dial: mux.DialOptions{HTTPClient: in.o.HTTP}})
+	l, err := link.Open(link.Options{
+		URL: url, Token: token, OnState: r.changed, Dial: mux.DialOptions{HTTPClient: in.o.HTTP, Plain: in.o.PlainHTTP},
+	})
 	if err != nil {
 		return nil, err
 	}

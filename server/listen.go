@@ -100,6 +100,16 @@ func (s *Server) serveHTTP(l net.Listener) error {
 	return s.http.ServeTLS(s.bound(l), "", "")
 }
 
+func (s *Server) certificateEnd() float64 {
+	if s.config.CertificateEnd == nil {
+		return 0
+	}
+	if t := s.config.CertificateEnd(); !t.IsZero() {
+		return float64(t.Unix())
+	}
+	return 0
+}
+
 // quiet takes what net/http says of connections, which has their addresses in
 // it, down to a line without any.
 type quiet struct{ log *slog.Logger }

@@ -65,6 +65,9 @@ type Config struct {
 	// TLS is what the listener of Serve speaks; nil is plain HTTP, for
 	// loopback, or behind something that brings TLS. See package certs.
 	TLS *tls.Config
+	// CertificateEnd is when the certificate ends, for the metrics; nil without
+	// TLS.
+	CertificateEnd func() time.Time
 	// MaxConns bounds connections at once; default 16,384. Further ones wait
 	// to be accepted.
 	MaxConns int
@@ -124,6 +127,7 @@ func New(c Config) (*Server, error) {
 	s.http = s.newHTTP()
 	s.metrics.Gauge("connections", "Connections of clients.", func() float64 { return float64(s.conns.Load()) })
 	s.metrics.Gauge("streams", "WebSocket connections of clients.", func() float64 { return float64(s.mux.Conns()) })
+	s.metrics.Gauge("certificate_end_seconds", "When the certificate ends, Unix time; 0 without one.", s.certificateEnd)
 	s.metrics.Gauge("event_streams", "Open event streams.", func() float64 { return float64(s.mailbox.Streams()) })
 	return s, nil
 }

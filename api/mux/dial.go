@@ -38,7 +38,7 @@ type DialOptions struct {
 // Errors wrap ErrUnreachable, ErrNotReseal, ErrPlain or ctx's error, or are
 // the *connect.Error that the server refused HELLO with.
 func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
-	target, err := checkURL(rawURL, o.Plain)
+	target, err := target(rawURL, o.Plain)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +67,16 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 	return c, nil
 }
 
-// checkURL refuses what could leak a token: plain text over a network, and
+// CheckURL tells what Dial would refuse a URL for before it connects: ErrPlain,
+// or another error for one that is malformed.
+func CheckURL(rawURL string, plain bool) error {
+	_, err := target(rawURL, plain)
+	return err
+}
+
+// target refuses what could leak a token: plain text over a network, and
 // URLs with anything in them that only a secret would be.
-func checkURL(raw string, plain bool) (string, error) {
+func target(raw string, plain bool) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("mux: malformed server URL")

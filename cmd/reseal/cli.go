@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,11 +20,14 @@ import (
 // cli is one command: its surroundings, its arguments, its global flags.
 type cli struct {
 	*env
-	args    []string
-	home    string
-	server  string
-	as      string
-	json    bool
+	args   []string
+	home   string
+	server string
+	as     string
+	json   bool
+	// plain is how often plain http to other machines was asked for: once is
+	// told what that means, twice is done.
+	plain   int
 	wait    duration
 	waitSet bool
 	// ran: the arguments were right, so what fails now is no wrong use.
@@ -124,6 +128,7 @@ Start a server with "reseal serve", then, in other terminals:
 	f.StringVar(&c.server, "server", "", "server `URL` (RESEAL_SERVER, default "+reseal.DefaultServer+")")
 	f.StringVar(&c.as, "as", "", "`HANDLE` of the account to use where several are logged in")
 	f.BoolVar(&c.json, "json", false, "write one JSON object a line")
+	f.CountVar(&c.plain, "plain-http", "twice: allow http without TLS to and from other machines (RESEAL_PLAIN_HTTP=2)")
 	f.Var(&c.wait, "wait", "how long to wait for messages to become ready, as in 10s")
 	for _, command := range commands() {
 		root.AddCommand(command(c))
@@ -147,13 +152,20 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 	if c.server == "" {
 		c.server = reseal.DefaultServer
 	}
+	if v := c.getenv("RESEAL_PLAIN_HTTP"); v != "" && !cmd.Flags().Changed("plain-http") {
+		n, err := strconv.ParseUint(v, 10, 8)
+		if err != nil {
+			return usagef("it takes 0, 1 or 2", "RESEAL_PLAIN_HTTP: not a number: %q", v)
+		}
+		c.plain = int(n)
+	}
 	switch cmd.Annotations[repeatKey] {
 	case "always":
 		c.repeat = always
 	case "unseen":
 		c.repeat = unseen
 	}
-	if err := checkServer(c.server); err != nil {
+	if err := checkServer(c.server, c.plain); err != nil {
 		return err
 	}
 	c.ran = true
@@ -176,15 +188,24 @@ func defaultHome(getenv func(string) string) string {
 }
 
 // checkServer takes https URLs, and http where nobody can listen in between.
-func checkServer(s string) error {
+func checkServer(s string, plain int) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return usagef("give it as in https://reseal.example", "not a server's URL: %q", s)
 	}
-	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		return usagef("use https", "plain http is for this machine only: %q", s)
+	if u.Scheme == "http" && plain < 2 && !loopback(u.Hostname()) {
+		return plainRefused(plain, "use https", fmt.Sprintf("%q", s))
 	}
 	return nil
+}
+
+// plainRefused refuses http off this machine as long as it was not said twice.
+func plainRefused(said int, instead, what string) error {
+	if said == 1 {
+		return usagef("if you want that, say --plain-http twice; else "+instead,
+			"plain http shows everybody on the way who talks to whom, and lets him act as who is logged in: %s", what)
+	}
+	return usagef(instead+`, or see "reseal help" for --plain-http`, "plain http is for this machine only: %s", what)
 }
 
 func loopback(host string) bool {

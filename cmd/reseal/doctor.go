@@ -221,7 +221,7 @@ func (c *cli) checkAccounts(ctx context.Context, o *owner) (all []finding) {
 }
 
 func (c *cli) checkServer(ctx context.Context) []finding {
-	g := probe(ctx, c.server)
+	g := probe(ctx, c.server, c.plain >= 2)
 	if g.err != nil {
 		return []finding{c.bad("server", g.err)}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"github.com/reseal/reseal/internal/terminal"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/certs"
 	"github.com/reseal/reseal/store"
 )
 
@@ -78,7 +80,9 @@ var kinds = []kind{
 	{"usage", typed[*usageError](nil), "", `try "reseal help"`},
 	{"interrupted", any_(errInterrupted, context.Canceled), "interrupted", "what was begun goes on with the next command; nothing is lost"},
 	{"login_failed", any_(reseal.ErrLogin), "wrong password or unknown account", "check the handle, the keyboard layout and the server"},
+	{"untrusted", typed[*tls.CertificateVerificationError](nil), "the server's certificate is not trusted", "check the server's name and this machine's clock; in a foreign network, log in to that first; it may also be somebody in between"},
 	{"not_reseal", any_(reseal.ErrNotReseal), "what answers there is no reseal server", "check --server or RESEAL_SERVER; in a foreign network, log in to that first"},
+	{"plain_http", any_(reseal.ErrPlainHTTP), "plain http is for this machine only", `log in at the server's https address, or see "reseal help" for --plain-http`},
 	{"offline", any_(reseal.ErrOffline), "no server answers", `is it running ("reseal serve")? --server or RESEAL_SERVER says where`},
 	{"timeout", any_(errTimeout, context.DeadlineExceeded, os.ErrDeadlineExceeded), "the server did not answer in time", "try again"},
 	{"server", any_(reseal.ErrServer), "", "the server is broken or lies: nothing was taken from it; tell its operator, and compare safety numbers"},
@@ -137,6 +141,7 @@ var kinds = []kind{
 	{"no_reset", any_(reseal.ErrNoReset), "this device has not asked for a reset, or it was cancelled", `"reseal devices" shows what is announced; "reseal reset HANDLE" asks`},
 	{"not_due", typed[*reseal.NotDueError](nil), "", "run it again when it is due; every device of the account can cancel it until then"},
 	{"mismatch", any_(errNumber), "", "compare again; if they differ, somebody is in between: do not trust this contact"},
+	{"certificate", any_(certs.ErrCertificate), "", "--tls-cert is a chain in PEM, its own certificate first, --tls-key its key"},
 	{"exists", any_(errExists, fs.ErrExist), "", "choose another name, or --force to replace it"},
 	{"no_file", any_(fs.ErrNotExist, errNotFile), "", "check the name"},
 	{"permission", any_(fs.ErrPermission), "", "check who owns the file and its folder"},
@@ -207,7 +212,7 @@ func (c *cli) explain(err error) (k kind, text, hint string) {
 // plain is an error's text without the packages' names in it.
 func plain(err error) string {
 	text := err.Error()
-	for _, p := range []string{"reseal: ", "vault: ", "client: ", "server: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
+	for _, p := range []string{"reseal: ", "vault: ", "client: ", "server: ", "certs: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
 		text = strings.ReplaceAll(text, p, "")
 	}
 	// One package's word for an error is often the other's as well.

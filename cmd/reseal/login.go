@@ -35,7 +35,7 @@ devices that are online hand over the keys of what waits.`,
 }
 
 func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) error {
-	if c.server != o.server {
+	if !o.serves(c) {
 		return errOwnerServer
 	}
 	pass, _, err := c.password(ctx, "Password for "+terminal.Line(handle), stdin, false)

@@ -18,6 +18,7 @@ import (
 type owner struct {
 	in     *reseal.Installation
 	server string
+	plain  bool // http to other machines is allowed
 
 	// sessions is held while accounts come and go, so that none is opened
 	// twice.
@@ -61,7 +62,7 @@ func (c *cli) use(ctx context.Context, f func(context.Context, *owner) error) er
 			return errOwnerGone
 		case isGone:
 		case errors.Is(err, handover.ErrNoOwner):
-			o, err := openOwner(c.home, c.server)
+			o, err := openOwner(c.home, c.server, c.plain >= 2)
 			if err == nil {
 				return o.run(ctx, c, f)
 			}
@@ -104,15 +105,19 @@ func (c *cli) handOver(ctx context.Context) (int, error) {
 	return code, err
 }
 
-func openOwner(home, server string) (*owner, error) {
-	in, err := reseal.Open(home, reseal.Options{Server: server})
+func openOwner(home, server string, plain bool) (*owner, error) {
+	in, err := reseal.Open(home, reseal.Options{Server: server, PlainHTTP: plain})
 	if err != nil {
 		return nil, err
 	}
-	o := &owner{in: in, server: server, yield: make(chan struct{})}
+	o := &owner{in: in, server: server, plain: plain, yield: make(chan struct{})}
 	o.changed = sync.NewCond(&o.mu)
 	return o, nil
 }
+
+// serves tells whether the owner's new accounts are at the server that a command
+// means, on terms that it takes.
+func (o *owner) serves(c *cli) bool { return c.server == o.server && (c.plain >= 2 || !o.plain) }
 
 // run runs f as the owner's own command, and those of others beside it, until
 // all have ended.

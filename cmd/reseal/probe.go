@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/api/mux"
 	"github.com/reseal/reseal/client/remote/link"
 )
 
@@ -18,12 +20,12 @@ type greeting struct {
 }
 
 // probe connects to a server without a session.
-func probe(ctx context.Context, url string) (g greeting) {
+func probe(ctx context.Context, url string, plain bool) (g greeting) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errTimeout)
 	defer cancel()
 	states := make(chan link.State, 16)
 	began := time.Now()
-	l, err := link.Open(link.Options{URL: url, OnState: func(s link.State) {
+	l, err := link.Open(link.Options{URL: url, Dial: mux.DialOptions{Plain: plain}, OnState: func(s link.State) {
 		select {
 		case states <- s:
 		default: // nobody reads on after the first that counts
@@ -51,7 +53,7 @@ func probe(ctx context.Context, url string) (g greeting) {
 func probeError(err error) error {
 	switch {
 	case errors.Is(err, link.ErrNotReseal):
-		return reseal.ErrNotReseal
+		return fmt.Errorf("%w: %w", reseal.ErrNotReseal, err)
 	case errors.Is(err, link.ErrOffline):
 		return reseal.ErrOffline
 	}

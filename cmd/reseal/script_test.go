@@ -37,13 +37,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("RESEAL_PASSWORD", "correct horse battery staple")
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "nobody"))
+			env.Values[authorityKey{}] = newAuthority()
 			env.Values[processesKey{}] = &processes{byName: map[string]*process{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "page": cmdPage, "r": cmdRun, "start": cmdStart, "waitfor": cmdWaitFor, "end": cmdEnd,
 			"id": cmdID, "has": cmdHas, "lines": cmdLines, "poll": cmdPoll, "big": cmdBig,
-			"sessionof": cmdSessionOf,
+			"sessionof": cmdSessionOf, "certificate": cmdCertificate, "certified": cmdCertified,
 		},
 	})
 }
@@ -75,7 +76,7 @@ func spawn(ts *testscript.TestScript, name string, args ...string) *process {
 	}
 	p := &process{cmd: exec.Command(path, args...), out: ts.MkAbs(name + ".out"), done: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	for _, v := range []string{"RESEAL_PASSWORD", "RESEAL_SERVER", "RESEAL_HOME", "HOME", "PATH", "TMPDIR"} {
+	for _, v := range []string{"RESEAL_PASSWORD", "RESEAL_SERVER", "RESEAL_HOME", "HOME", "PATH", "TMPDIR", "SSL_CERT_FILE", "RESEAL_PLAIN_HTTP"} {
 		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
 	}
 	p.cmd.Env = append(p.cmd.Env, os.Environ()...) // testscript's own for coverage; the first of a name wins
@@ -129,14 +130,14 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		name, args = args[0], args[1:]
 	}
 	p := spawn(ts, name, append([]string{"serve", "--json", "--listen", "127.0.0.1:0", "--data", name + ".data"}, args...)...)
-	var hello struct{ Event, URL, Metrics string }
+	var hello struct{ Event, URL, Address, Metrics string }
 	within(ts, func() string { return "no server: " + ts.ReadFile(name+".err") }, func() bool {
 		b, _ := os.ReadFile(p.out)
 		return bytes.HasSuffix(b, []byte("\n")) && json.Unmarshal(b, &hello) == nil
 	})
 	ts.Setenv("RESEAL_SERVER", hello.URL)
 	ts.Setenv("METRICS", hello.Metrics)
-	ts.Setenv("ADDRESS", strings.TrimPrefix(hello.URL, "http://"))
+	ts.Setenv("ADDRESS", hello.Address)
 }
 
 // page: a web server that is no Reseal server, as RESEAL_SERVER.

@@ -34,7 +34,7 @@ the password the account is lost, for you and for everybody else.`,
 }
 
 func (c *cli) signup(ctx context.Context, o *owner, handle string, stdin bool) error {
-	if c.server != o.server {
+	if !o.serves(c) {
 		return errOwnerServer
 	}
 	a, code, err := c.tryToSignUp(ctx, o, handle, stdin)

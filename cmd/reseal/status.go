@@ -73,7 +73,7 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 		}
 		s.Accounts = append(s.Accounts, sa)
 	}
-	s.Reachable = probe(ctx, c.server).err == nil
+	s.Reachable = probe(ctx, c.server, c.plain >= 2).err == nil
 	if c.json {
 		return c.object(s)
 	}

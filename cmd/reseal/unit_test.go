@@ -114,6 +114,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
 		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
 		"ErrKeyChanged": reseal.ErrKeyChanged, "ErrSettingName": reseal.ErrSettingName,
+		"ErrPlainHTTP":    reseal.ErrPlainHTTP,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
 	}
 	for name := range sentinels(t, "../..") {
@@ -298,6 +299,13 @@ func TestServeFlags(t *testing.T) {
 		{func(f *serveFlags) { f.listen = "8470" }, false},
 		{func(f *serveFlags) { f.metrics, f.metricsSet = "192.0.2.1:1", true }, false},
 		{func(f *serveFlags) { f.key = "d/store/key" }, false},
+		{func(f *serveFlags) { f.listen, f.tls.domains = ":443", []string{"a.example"} }, true},
+		{func(f *serveFlags) { f.listen, f.tls.cert, f.tls.key = ":443", "c", "k" }, true},
+		{func(f *serveFlags) { f.tls.cert = "c" }, false},
+		{func(f *serveFlags) { f.tls.key = "k" }, false},
+		{func(f *serveFlags) { f.tls.cert, f.tls.key, f.tls.domains = "c", "k", []string{"a.example"} }, false},
+		{func(f *serveFlags) { f.tls.email = "a@example.org" }, false},
+		{func(f *serveFlags) { f.tls.cert, f.tls.key, f.metrics = "c", "k", ":8471" }, false},
 	} {
 		f := ok
 		k.change(&f)
@@ -342,7 +350,7 @@ func TestSelfTests(t *testing.T) {
 // TestOwnerSendsBack follows one owner through its end: it waits for busy
 // commands, sends lingering ones back, and takes none afterwards.
 func TestOwnerSendsBack(t *testing.T) {
-	o, err := openOwner(t.TempDir(), reseal.DefaultServer)
+	o, err := openOwner(t.TempDir(), reseal.DefaultServer, false)
 	if err != nil {
 		t.Fatal(err)
 	}

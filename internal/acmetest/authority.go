@@ -82,7 +82,8 @@ func Start() (*Authority, error) {
 // Close stops it.
 func (a *Authority) Close() error { return a.http.Close() }
 
-// Resolve says where a domain's server is, instead of the DNS.
+// Resolve says where a domain's server is, instead of the DNS. Until it has, the
+// check of a domain waits.
 func (a *Authority) Resolve(domain, addr string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,6 +95,20 @@ func (a *Authority) Break(broken bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.broken = broken
+}
+
+// address waits for the address of a domain.
+func (a *Authority) address(domain string) (string, error) {
+	for range 1500 {
+		a.mu.Lock()
+		addr, ok := a.addrs[domain]
+		a.mu.Unlock()
+		if ok {
+			return addr, nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return "", errors.New("acmetest: nobody said where " + domain + " is")
 }
 
 // Roots is what its clients' clients trust.

@@ -193,10 +193,10 @@ func (a *Authority) challenge(w http.ResponseWriter, r *http.Request, _ header, 
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
-	addr, want := a.addrs[o.domain], sha256.Sum256([]byte(o.token+"."+o.account))
-	a.mu.Unlock()
-	err = prove(addr, o.domain, want)
+	addr, err := a.address(o.domain)
+	if err == nil {
+		err = prove(addr, o.domain, sha256.Sum256([]byte(o.token+"."+o.account)))
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if o.status = acme.StatusReady; err != nil {

@@ -186,6 +186,7 @@ func TestHeavyLibrariesStayWhereTheyAreUsed(t *testing.T) {
 		"github.com/cockroachdb/pebble/v2":      {"store/pebble"},
 		"github.com/prometheus/client_golang":   {"server", "server/metrics", "store/pebble"}, // Pebble counts with it
 		"connectrpc.com/connect/v2/connecthttp": {"server"},
+		"golang.org/x/crypto/acme":              {"server/certs", "internal/acmetest"},
 		"github.com/spf13/cobra":                {},
 		"github.com/vbauerster/mpb/v8":          {"internal/terminal/..."},
 		"github.com/anishathalye/porcupine":     {"store/storetest"},

@@ -21,8 +21,13 @@ const maxFile = 1 << 20
 // DefaultEvery is how often the files are looked at, at most.
 const DefaultEvery = 5 * time.Second
 
-// ErrExpired: the certificate in a file has ended.
-var ErrExpired = errors.New("certs: the certificate has expired")
+// What [NewFiles] returns.
+var (
+	// ErrCertificate: the files have no certificate to use; the cause is with it.
+	ErrCertificate = errors.New("certs: no usable certificate")
+	// ErrExpired: the certificate has ended.
+	ErrExpired = errors.New("expired")
+)
 
 // FilesOptions configure [NewFiles]. The zero value is usable.
 type FilesOptions struct {
@@ -51,8 +56,8 @@ type Files struct {
 	seen [2][]byte
 }
 
-// NewFiles reads the pair for the first time. Errors name the file: of the file
-// system, of its content, or [ErrExpired].
+// NewFiles reads the pair for the first time. Errors are [ErrCertificate] and name
+// the file, with the cause: of the file system, of its content, or [ErrExpired].
 func NewFiles(cert, key string, o FilesOptions) (*Files, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -66,11 +71,11 @@ func NewFiles(cert, key string, o FilesOptions) (*Files, error) {
 	f := &Files{cert: cert, key: key, o: o}
 	pair, err := f.read()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	c, err := f.check(pair)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	f.seen, f.looked = pair, o.Now()
 	f.now.Store(c)
@@ -150,15 +155,15 @@ func readFile(name string) ([]byte, error) {
 func (f *Files) check(pair [2][]byte) (*tls.Certificate, error) {
 	c, err := tls.X509KeyPair(pair[0], pair[1])
 	if err != nil {
-		return nil, fmt.Errorf("certs: %s, %s: %w", f.cert, f.key, err)
+		return nil, fmt.Errorf("%s, %s: %w", f.cert, f.key, err)
 	}
 	if c.Leaf == nil { // GODEBUG can say so
 		if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
-			return nil, fmt.Errorf("certs: %s: %w", f.cert, err)
+			return nil, fmt.Errorf("%s: %w", f.cert, err)
 		}
 	}
 	if f.o.Now().After(c.Leaf.NotAfter) {
-		return nil, fmt.Errorf("%w: %s, on %s", ErrExpired, f.cert, c.Leaf.NotAfter.UTC().Format(time.DateOnly))
+		return nil, fmt.Errorf("%s: %w on %s", f.cert, ErrExpired, c.Leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	return &c, nil
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/reseal/reseal/server/limits"
+)
+
+// serveFlags are what a server is told by its operator.
+type serveFlags struct {
+	data, key, listen, metrics string
+	metricsSet, closed         bool
+	limits                     []string
+	rates                      limits.Config
+	clock                      duration
+	tls                        tlsFlags
+	// begin is what the certificate needs when the server listens.
+	begin func(context.Context)
+}
+
+// tlsFlags say where the certificate comes from; with none, there is no TLS.
+type tlsFlags struct {
+	cert, key        string
+	domains          []string
+	email, directory string
+}
+
+func (f *tlsFlags) on() bool { return f.cert != "" || len(f.domains) > 0 }
+
+func newServe(c *cli) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server",
+		Long: `Runs a server with an embedded store. It cannot read what passes through it.
+
+DATA holds the records ("store") and the encrypted files ("blobs"). What every
+login needs besides lies in a key file of its own beside DATA, so that a copy of
+the one is worth nothing without the other: keep a backup of both, apart.
+
+Off this machine it needs TLS: a certificate in files, which are read again when
+they change, or one from an authority by ACME, which must reach the server at
+port 443 of the domain.
+
+When it takes clients it prints one line. SIGTERM or an interrupt lets what is
+under way finish; a second one ends it at once. Metrics and health have an address
+of their own: /metrics and /healthz.`,
+		Example: "  reseal serve\n  reseal serve --data /srv/reseal --listen 127.0.0.1:0 --json\n" +
+			"  reseal serve --listen :443 --acme-domain chat.example.org\n" +
+			"  reseal serve --listen :8470 --tls-cert chain.pem --tls-key key.pem",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.metricsSet = cmd.Flags().Changed("metrics")
+			return c.serve(cmd.Context(), f)
+		},
+	}
+	f.add(cmd.Flags())
+	return cmd
+}
+
+func (f *serveFlags) add(fl *pflag.FlagSet) {
+	fl.StringVar(&f.data, "data", "", "data `DIR` (default ~/.reseal-server)")
+	fl.StringVar(&f.key, "key", "", "key `FILE` (default DATA.key)")
+	fl.StringVar(&f.listen, "listen", defaultListen, "`ADDR` for clients; port 0 picks a free one")
+	fl.StringVar(&f.metrics, "metrics", defaultMetrics, "`ADDR` for /metrics and /healthz, or \"off\"")
+	fl.BoolVar(&f.closed, "no-signup", false, "take no new accounts")
+	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
+	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
+	fl.StringVar(&f.tls.key, "tls-key", "", "its key, a PEM `FILE`")
+	fl.StringSliceVar(&f.tls.domains, "acme-domain", nil, "`DOMAIN` to have certified; this agrees to the authority's terms")
+	fl.StringVar(&f.tls.email, "acme-email", "", "`ADDRESS` for the authority's warnings")
+	fl.StringVar(&f.tls.directory, "acme-directory", "", "`URL` of the authority (default Let's Encrypt)")
+	fl.Var(&f.clock, "clock-offset", "let the clock be ahead by `D`, to see what tomorrow brings; for demonstrations")
+}
+
+// complete fills in what was not said, and refuses what must not be.
+func (f *serveFlags) complete(c *cli) error {
+	if f.data == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return usagef("say --data DIR", "no home folder")
+		}
+		f.data = filepath.Join(user, ".reseal-server")
+	}
+	f.data = filepath.Clean(c.path(f.data))
+	if f.key == "" {
+		f.key = f.data + ".key"
+	}
+	f.key = c.path(f.key)
+	if filepath.Dir(f.key) == filepath.Join(f.data, "store") {
+		return usagef("give a --key elsewhere", "the key file must lie apart from the store")
+	}
+	f.rates = limits.Default()
+	for _, text := range f.limits {
+		if err := f.rates.Set(text); err != nil {
+			return usagef("see the table in docs/operators.md", "--limit: %v", err)
+		}
+	}
+	if err := f.tls.complete(c); err != nil {
+		return err
+	}
+	if _, port, err := net.SplitHostPort(f.listen); !f.metricsSet && err == nil && port == "0" {
+		f.metrics = "127.0.0.1:0" // several servers of one machine, tests say
+	}
+	if err := f.address(c, "--listen", f.listen, f.tls.on(), "give it a certificate (--tls-cert or --acme-domain)"); err != nil {
+		return err
+	}
+	if f.metrics == "off" {
+		return nil
+	}
+	return f.address(c, "--metrics", f.metrics, false, "have it on 127.0.0.1")
+}
+
+// address checks where a listener is: without TLS, off this machine only if that
+// was said twice.
+func (f *serveFlags) address(c *cli, flag, addr string, secure bool, instead string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("give it as in 127.0.0.1:8470", "%s: not an address: %q", flag, addr)
+	}
+	if !secure && c.plain < 2 && !loopback(host) {
+		return plainRefused(c.plain, instead, flag+" "+addr)
+	}
+	return nil
+}
+
+func (f *tlsFlags) complete(c *cli) error {
+	switch {
+	case (f.cert == "") != (f.key == ""):
+		return usagef("give both", "--tls-cert and --tls-key belong together")
+	case f.cert != "" && len(f.domains) > 0:
+		return usagef("give one of them", "--tls-cert and --acme-domain are two ways to a certificate")
+	case len(f.domains) == 0 && (f.email != "" || f.directory != ""):
+		return usagef("say --acme-domain DOMAIN", "--acme-email and --acme-directory are nothing without a domain")
+	}
+	if f.cert != "" {
+		f.cert, f.key = c.path(f.cert), c.path(f.key)
+	}
+	return nil
+}
