@@ -110,6 +110,7 @@ var vectorReaders = []struct{ pkg, tests string }{
 	{"./retry", "Vector|Decide|Deal|Schedule|Repeat"},
 	{"./book", "Vector|Merge|Load|Parse"},
 	{"./capsule", "Vector"},
+	{"./invite", "Vector"},
 	{"./opaque", "Vector|RFC"},
 	{"./client/vault", "Vector"},
 	{"./server/blob", "Vector"},
