@@ -77,7 +77,8 @@
 //     told which. [ErrSamePassword] wants another one, and [WeakPasswordError]
 //     says what would be better.
 //   - [ErrHandle], [ErrHandleTaken]: another handle. [ErrSignupClosed]: another
-//     server. [ErrSettingName]: another name for a setting.
+//     server. [ErrInvite]: the code of an invite, or another one.
+//     [ErrSettingName]: another name for a setting.
 //   - [UnknownAccountError], [ErrUnknownMessage], [ErrUnknownDevice]: there is no
 //     such thing (any more). [ErrAmbiguous]: more of the id.
 //   - [ErrTooLarge], as [LimitError] with the limit's name: less.

@@ -51,6 +51,9 @@ var (
 	ErrHandle = errors.New("reseal: not a handle")
 	// ErrSignupClosed: the server takes no new accounts.
 	ErrSignupClosed = errors.New("reseal: the server takes no new accounts")
+	// ErrInvite: the server takes new accounts by invite, and none was given that
+	// is good: mistyped, unknown, ended, withdrawn or used.
+	ErrInvite = errors.New("reseal: no good invite")
 	// ErrUnknownMessage: no message has this id.
 	ErrUnknownMessage = errors.New("reseal: unknown message")
 	// ErrAmbiguous: more than one message begins like this.
@@ -220,6 +223,8 @@ func (in *Installation) callError(err error) error {
 		return ErrHandleTaken
 	case resealv1.Reason_REASON_SIGNUP_CLOSED:
 		return ErrSignupClosed
+	case resealv1.Reason_REASON_INVITE:
+		return ErrInvite
 	case resealv1.Reason_REASON_RATE:
 		return &RateError{time.Duration(d.RetryAfterMs) * time.Millisecond}
 	case resealv1.Reason_REASON_NO_RESET:

@@ -11,6 +11,7 @@ import (
 	"github.com/reseal/reseal/client/remote/link"
 	"github.com/reseal/reseal/handle"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/invite"
 	"github.com/reseal/reseal/opaque"
 )
 
@@ -21,8 +22,23 @@ type RecoveryCode = capsule.RecoveryCode
 // SignUp makes an account with this installation as its first device, and logs
 // in. The recovery code is shown once and kept nowhere: without it and the
 // password the account is lost. Errors: *WeakPasswordError, ErrHandle,
-// ErrHandleTaken, ErrSignupClosed, ErrOffline, ErrNotReseal, *RateError.
+// ErrHandleTaken, ErrSignupClosed, ErrInvite, ErrOffline, ErrNotReseal, *RateError.
 func (in *Installation) SignUp(ctx context.Context, name string, pass []byte) (*Account, RecoveryCode, error) {
+	return in.signUpBy(ctx, name, pass, nil)
+}
+
+// SignUpInvited is SignUp at a server that takes new accounts by invite, with
+// the code as it was written or typed. One code makes one account. Errors
+// are those of SignUp.
+func (in *Installation) SignUpInvited(ctx context.Context, name string, pass []byte, code string) (*Account, RecoveryCode, error) {
+	c, err := invite.Parse(code)
+	if err != nil {
+		return nil, RecoveryCode{}, as(ErrInvite, err)
+	}
+	return in.signUpBy(ctx, name, pass, c.Bytes())
+}
+
+func (in *Installation) signUpBy(ctx context.Context, name string, pass, invited []byte) (*Account, RecoveryCode, error) {
 	h, err := handle.Parse(name)
 	if err != nil {
 		return nil, RecoveryCode{}, as(ErrHandle, err)
@@ -39,11 +55,11 @@ func (in *Installation) SignUp(ctx context.Context, name string, pass []byte) (*
 	if err := r.first(ctx); err != nil {
 		return nil, RecoveryCode{}, in.callError(err)
 	}
-	a, code, err := in.signUp(ctx, r, h, normal)
+	a, code, err := in.signUp(ctx, r, h, normal, invited)
 	return a, code, in.callError(err)
 }
 
-func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Handle, pass []byte) (*Account, RecoveryCode, error) {
+func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Handle, pass, invited []byte) (*Account, RecoveryCode, error) {
 	id, err := identity.NewAccountID(in.o.Rand)
 	if err != nil {
 		return nil, RecoveryCode{}, err
@@ -52,7 +68,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	if err != nil {
 		return nil, RecoveryCode{}, err
 	}
-	m2, err := r.account.StartSignup(ctx, &resealv1.StartSignupRequest{Handle: string(h), RegistrationRequest: m1, AccountId: id[:]})
+	m2, err := r.account.StartSignup(ctx, &resealv1.StartSignupRequest{Handle: string(h), RegistrationRequest: m1, AccountId: id[:], Invite: invited})
 	if err != nil {
 		return nil, RecoveryCode{}, err
 	}
@@ -77,7 +93,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 		return nil, RecoveryCode{}, n.giveUp(err)
 	}
 	hash := session.Hash()
-	req.OpaqueRecord, req.SessionHash = record, hash[:]
+	req.OpaqueRecord, req.SessionHash, req.Invite = record, hash[:], invited
 	resp, err := repeat(ctx, r.account.FinishSignup, req)
 	if err != nil {
 		return nil, RecoveryCode{}, n.giveUp(err)

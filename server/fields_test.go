@@ -112,7 +112,10 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 func TestFields(t *testing.T) {
 	var mu sync.Mutex
 	partitions := map[store.Partition]bool{}
-	w := tw.New(t, func(c *server.Config) { c.Store = noting{c.Store, &mu, partitions} })
+	w := tw.New(t, func(c *server.Config) {
+		c.Store, c.Signup = noting{c.Store, &mu, partitions}, resealv1.Signup_SIGNUP_INVITE
+	})
+	w.Invites = true
 	if _, err := server.LoadKeyFile(ctx, noting{w.Store, &mu, partitions}, t.TempDir()+"/key", random{}); err != nil {
 		t.Fatal(err)
 	}

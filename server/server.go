@@ -18,6 +18,7 @@ import (
 
 	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/api/mux"
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/bus/local"
@@ -58,8 +59,8 @@ type Config struct {
 	Limits *limits.Config
 	// Version is told to clients, at most 255 printable ASCII characters.
 	Version string
-	// SignupClosed refuses new accounts.
-	SignupClosed bool
+	// Signup is who may make an account; default everybody.
+	Signup resealv1.Signup
 	// Origins are host patterns that pages in browsers may connect from.
 	Origins []string
 	// TLS is what the listener of Serve speaks; nil is plain HTTP, for
@@ -149,6 +150,9 @@ func (c Config) withDefaults() Config {
 		d := limits.Default()
 		c.Limits = &d
 	}
+	if c.Signup == resealv1.Signup_SIGNUP_UNSPECIFIED {
+		c.Signup = resealv1.Signup_SIGNUP_OPEN
+	}
 	if c.MaxConns <= 0 {
 		c.MaxConns = DefaultMaxConns
 	}
@@ -177,7 +181,7 @@ func (s *Server) assemble(c Config) error {
 	s.auth = &auth.Service{
 		Store: st, Bus: c.Bus, Topics: topics{}, Opaque: login, Limiter: s.limits, Counter: s.metrics, Log: c.Log,
 		Now: c.Now, Rand: c.Rand, ChallengeKey: c.Setup.Key("epoch challenge"), Version: c.Version,
-		MaxCiphertext: message.MaxCiphertext, PartSize: blobs.PartSize, Closed: c.SignupClosed,
+		MaxCiphertext: message.MaxCiphertext, PartSize: blobs.PartSize, Signup: c.Signup,
 	}
 	if err := s.newBlobs(c, st); err != nil {
 		return err

@@ -43,6 +43,7 @@ var codes = map[resealv1.Reason]connect.Code{
 	resealv1.Reason_REASON_INTERNAL:        connect.CodeInternal,
 	resealv1.Reason_REASON_NO_RESET:        connect.CodeFailedPrecondition,
 	resealv1.Reason_REASON_NOT_DUE:         connect.CodeFailedPrecondition,
+	resealv1.Reason_REASON_INVITE:          connect.CodePermissionDenied,
 }
 
 // Name is a reason as logs, metrics and JSON have it: "login_failed".

@@ -97,6 +97,7 @@ var kinds = []kind{
 	{"password", any_(password.Err, errMismatch), "", "passwords are UTF-8 text without control characters"},
 	{"no_terminal", any_(handover.ErrPrompt, terminal.ErrAnswer), "no answer on this terminal", "use --password-stdin or RESEAL_PASSWORD"},
 	{"signup_closed", any_(reseal.ErrSignupClosed), "the server takes no new accounts", "ask its operator"},
+	{"invite", any_(reseal.ErrInvite), "the server takes new accounts by invite, and this is none that is good", "--invite CODE; a code is good once, until its end: if you have used it already, log in; else ask the server's operator for another"},
 	{"unknown_account", typed[*reseal.UnknownAccountError](nil), "", "check the handle; nothing was sent to anybody"},
 	{"renamed", typed[*reseal.RenamedError](nil), "", "nothing was sent; ask the person elsewhere: either the handle was given up, or somebody is put in between"},
 	{"recovery_code", any_(reseal.ErrRecoveryCode), "wrong recovery code or unknown account", "check the groups on the paper, and the handle"},

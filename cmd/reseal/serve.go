@@ -43,8 +43,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	config := server.Config{
-		Store: st, BlobFolder: filepath.Join(f.data, "blobs"), Setup: setup, Log: log, Now: now, Version: version(), SignupClosed: f.closed,
-		Limits: &f.rates,
+		Limits: &f.rates, Store: st, BlobFolder: filepath.Join(f.data, "blobs"), Setup: setup, Log: log, Now: now, Version: version(), Signup: signups[f.signup],
 	}
 	source, err := f.source(log)
 	if err != nil {

@@ -9,15 +9,17 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/server/limits"
 )
 
 // serveFlags are what a server is told by its operator.
 type serveFlags struct {
 	data, key, listen, metrics string
-	metricsSet, closed         bool
 	limits                     []string
 	rates                      limits.Config
+	signup                     string
+	metricsSet                 bool
 	clock                      duration
 	tls                        tlsFlags
 	// begin is what the certificate needs when the server listens.
@@ -32,6 +34,11 @@ type tlsFlags struct {
 }
 
 func (f *tlsFlags) on() bool { return f.cert != "" || len(f.domains) > 0 }
+
+// signups are the values of --signup.
+var signups = map[string]resealv1.Signup{
+	"open": resealv1.Signup_SIGNUP_OPEN, "invite": resealv1.Signup_SIGNUP_INVITE, "closed": resealv1.Signup_SIGNUP_CLOSED,
+}
 
 func newServe(c *cli) *cobra.Command {
 	var f serveFlags
@@ -69,8 +76,8 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.key, "key", "", "key `FILE` (default DATA.key)")
 	fl.StringVar(&f.listen, "listen", defaultListen, "`ADDR` for clients; port 0 picks a free one")
 	fl.StringVar(&f.metrics, "metrics", defaultMetrics, "`ADDR` for /metrics and /healthz, or \"off\"")
-	fl.BoolVar(&f.closed, "no-signup", false, "take no new accounts")
 	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
+	fl.StringVar(&f.signup, "signup", "open", "who may make an account: \"open\", \"invite\" (see \"reseal admin invite\") or \"closed\"")
 	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
 	fl.StringVar(&f.tls.key, "tls-key", "", "its key, a PEM `FILE`")
 	fl.StringSliceVar(&f.tls.domains, "acme-domain", nil, "`DOMAIN` to have certified; this agrees to the authority's terms")
@@ -101,6 +108,9 @@ func (f *serveFlags) complete(c *cli) error {
 		if err := f.rates.Set(text); err != nil {
 			return usagef("see the table in docs/operators.md", "--limit: %v", err)
 		}
+	}
+	if signups[f.signup] == resealv1.Signup_SIGNUP_UNSPECIFIED {
+		return usagef("open, invite or closed", "--signup: no such way: %q", f.signup)
 	}
 	if err := f.tls.complete(c); err != nil {
 		return err

@@ -16,6 +16,7 @@ const maxTries = 3
 
 func newSignup(c *cli) *cobra.Command {
 	var stdin bool
+	var code string
 	cmd := &cobra.Command{
 		Use:   "signup HANDLE",
 		Short: "Make an account with this installation as its first device",
@@ -26,23 +27,27 @@ the password the account is lost, for you and for everybody else.`,
 		Example: "  reseal signup ana\n  reseal signup ana --json --password-stdin < password.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.use(cmd.Context(), func(ctx context.Context, o *owner) error { return c.signup(ctx, o, args[0], stdin) })
+			return c.use(cmd.Context(), func(ctx context.Context, o *owner) error { return c.signup(ctx, o, args[0], code, stdin) })
 		},
 	}
+	cmd.Flags().StringVar(&code, "invite", "", "`CODE` of an invite, where the server wants one (RESEAL_INVITE)")
 	passwordFlag(cmd.Flags(), &stdin)
 	return cmd
 }
 
-func (c *cli) signup(ctx context.Context, o *owner, handle string, stdin bool) error {
+func (c *cli) signup(ctx context.Context, o *owner, handle, code string, stdin bool) error {
+	if code == "" {
+		code = c.getenv("RESEAL_INVITE")
+	}
 	if !o.serves(c) {
 		return errOwnerServer
 	}
-	a, code, err := c.tryToSignUp(ctx, o, handle, stdin)
+	a, recovery, err := c.tryToSignUp(ctx, o, handle, code, stdin)
 	if err != nil {
 		return err
 	}
 	// What follows needs no server: the code must be seen whatever happens.
-	if err := c.showCode(a, code.Reveal()); err != nil {
+	if err := c.showCode(a, recovery.Reveal()); err != nil {
 		return err
 	}
 	_ = c.online(ctx, a)
@@ -50,14 +55,18 @@ func (c *cli) signup(ctx context.Context, o *owner, handle string, stdin bool) e
 	return nil
 }
 
-func (c *cli) tryToSignUp(ctx context.Context, o *owner, handle string, stdin bool) (*reseal.Account, reseal.RecoveryCode, error) {
+func (c *cli) tryToSignUp(ctx context.Context, o *owner, handle, invited string, stdin bool) (*reseal.Account, reseal.RecoveryCode, error) {
 	for try := 1; ; try++ {
 		pass, asked, err := c.password(ctx, "Password for "+terminal.Line(handle), stdin, true)
 		if err == nil {
 			var a *reseal.Account
 			var code reseal.RecoveryCode
 			o.sessions.Lock()
-			a, code, err = o.in.SignUp(ctx, handle, pass)
+			if invited == "" {
+				a, code, err = o.in.SignUp(ctx, handle, pass)
+			} else {
+				a, code, err = o.in.SignUpInvited(ctx, handle, pass, invited)
+			}
 			o.sessions.Unlock()
 			clear(pass)
 			if err == nil {

@@ -114,7 +114,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
 		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
 		"ErrKeyChanged": reseal.ErrKeyChanged, "ErrSettingName": reseal.ErrSettingName,
-		"ErrPlainHTTP":    reseal.ErrPlainHTTP,
+		"ErrInvite": reseal.ErrInvite, "ErrPlainHTTP": reseal.ErrPlainHTTP,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
 	}
 	for name := range sentinels(t, "../..") {
@@ -285,7 +285,7 @@ func TestSpecialFiles(t *testing.T) {
 func TestServeFlags(t *testing.T) {
 	s := newSurroundings(t, nil)
 	c := &cli{env: &s.env}
-	ok := serveFlags{data: "d", listen: defaultListen, metrics: defaultMetrics}
+	ok := serveFlags{data: "d", signup: "open", listen: defaultListen, metrics: defaultMetrics}
 	for _, k := range []struct {
 		change func(*serveFlags)
 		good   bool
@@ -302,6 +302,8 @@ func TestServeFlags(t *testing.T) {
 		{func(f *serveFlags) { f.listen, f.tls.domains = ":443", []string{"a.example"} }, true},
 		{func(f *serveFlags) { f.listen, f.tls.cert, f.tls.key = ":443", "c", "k" }, true},
 		{func(f *serveFlags) { f.tls.cert = "c" }, false},
+		{func(f *serveFlags) { f.signup = "invite" }, true},
+		{func(f *serveFlags) { f.signup = "friends" }, false},
 		{func(f *serveFlags) { f.tls.key = "k" }, false},
 		{func(f *serveFlags) { f.tls.cert, f.tls.key, f.tls.domains = "c", "k", []string{"a.example"} }, false},
 		{func(f *serveFlags) { f.tls.email = "a@example.org" }, false},

@@ -40,6 +40,7 @@ const account, day = 16, 16 + 1 + 4
 
 var table = []kept{
 	{"S", 0, ServerKey, 3, again(ParseServerKey, EncodeServerKey)},
+	{"I", 0, Invites, 4 + 32, again(ParseInvite, Invite.Encode)},
 	{"H/", -1, HandleID, 2, again(ParseAccount, EncodeAccount)},
 	{"A/", account, Pw, 2, again(ParsePassword, Password.Encode)},
 	{"A/", account, List, 4, parses(identity.ParseSignedList)},

@@ -5,6 +5,7 @@
 //
 //	partition            key                            kind     value
 //	S                    key                            decided  hash of a key of the server's key file
+//	I                    inv/hash                       decided  [Invite]
 //	H/handle             id                             decided  account id
 //	A/account            pw                             decided  [Password]
 //	                     list                           decided  newest signed device list

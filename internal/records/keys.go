@@ -32,6 +32,7 @@ var Schema = store.Schema{
 	{Prefix: "q/", Kind: store.Once},
 	{Prefix: "key", Kind: store.Decided},
 	{Prefix: "reset", Kind: store.Decided},
+	{Prefix: "inv/", Kind: store.Decided},
 }
 
 // The keys with one record to a partition, and the prefixes of the others.

@@ -45,6 +45,14 @@ var codecs = map[string]struct {
 		EncodeEpoch(7),
 		func(b []byte) ([]byte, error) { p, err := ParseEpoch(b); return EncodeEpoch(p), err },
 	},
+	"invite": {
+		Invite{End: 9}.Encode(),
+		func(b []byte) ([]byte, error) { i, err := ParseInvite(b); return i.Encode(), err },
+	},
+	"invite used": {
+		Invite{End: 9, Used: true, Account: identity.AccountID{1}}.Encode(),
+		func(b []byte) ([]byte, error) { i, err := ParseInvite(b); return i.Encode(), err },
+	},
 	"server key": {
 		EncodeServerKey([32]byte{8}),
 		func(b []byte) ([]byte, error) { p, err := ParseServerKey(b); return EncodeServerKey(p), err },

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"sync"
+	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/capsule"
@@ -106,13 +107,16 @@ func (d *Device) finish(req *resealv1.FinishSignupRequest) {
 // Without a password, the account's record is a stranger's.
 func (w *World) Signup(name, password string) (*Device, *resealv1.FinishSignupRequest) {
 	w.T.Helper()
+	if w.Invites {
+		w.Invite = w.NewInvite(time.Hour)
+	}
 	a := &Account{W: w, ID: must(identity.NewAccountID(rand.Reader)), Handle: must(handle.Parse(name)), Password: []byte(password)}
 	record := registration()
 	if password != "" {
 		r, m1, err := opaque.StartRegistration(a.Handle, a.Password)
 		check(err)
 		m2, err := w.Client("").StartSignup(context.Background(), &resealv1.StartSignupRequest{
-			Handle: name, RegistrationRequest: m1, AccountId: a.ID[:],
+			Handle: name, RegistrationRequest: m1, AccountId: a.ID[:], Invite: w.Invite,
 		})
 		if err != nil {
 			w.T.Fatal(err)
@@ -129,7 +133,7 @@ func (w *World) Signup(name, password string) (*Device, *resealv1.FinishSignupRe
 	hash, auth := d.Session.Hash(), a.Code.Auth().Hash()
 	return d, &resealv1.FinishSignupRequest{
 		Handle: name, AccountId: a.ID[:], OpaqueRecord: record, Capsules: a.Capsules(), RecoveryAuthHash: auth[:], RecoveryRoot: a.Root(a.Code), List: a.List.Bytes(),
-		Certified: d.Certified(d.Newest()), Share: d.APIShare(), SessionHash: hash[:],
+		Certified: d.Certified(d.Newest()), Share: d.APIShare(), SessionHash: hash[:], Invite: w.Invite,
 		Book: &resealv1.Book{Version: 1, Parts: [][]byte{Random(300)}},
 	}
 }

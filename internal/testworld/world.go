@@ -34,6 +34,10 @@ type World struct {
 	Store  *memory.Store
 	Setup  opaque.Setup
 	Log    *Log
+	// Invite goes with the sign-ups of the accounts that follow.
+	Invite []byte
+	// Invites gives every account one of its own instead.
+	Invites bool
 
 	clock   atomic.Int64
 	mu      sync.Mutex

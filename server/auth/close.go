@@ -5,11 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/handle"
 	"github.com/reseal/reseal/identity"
-	"github.com/reseal/reseal/internal/caller"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
@@ -35,14 +33,13 @@ func (s *Service) CloseAccount(ctx context.Context, _ *resealv1.CloseAccountRequ
 	if err != nil {
 		return nil, err
 	}
-	for range 4 { // somebody may write in between
-		err = s.closeAccount(ctx, c)
-		var refused *store.Refused
-		if !errors.As(err, &refused) && refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
-			break
+	err = s.closeRepeatedly(ctx, func() error {
+		a, err := s.readAs(ctx, c)
+		if err != nil {
+			return err
 		}
-		err = refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
-	}
+		return s.closeAccount(ctx, a, c.Session)
+	})
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
@@ -50,11 +47,8 @@ func (s *Service) CloseAccount(ctx context.Context, _ *resealv1.CloseAccountRequ
 	return &resealv1.CloseAccountResponse{}, nil
 }
 
-func (s *Service) closeAccount(ctx context.Context, c caller.Caller) error {
-	a, err := s.readAs(ctx, c)
-	if err != nil {
-		return err
-	}
+// closeAccount keeps one session to the last: the one that asks.
+func (s *Service) closeAccount(ctx context.Context, a *account, session [32]byte) error {
 	h := handle.Handle(a.pw.Handle)
 	held := int64(s.now().Add(HandleHeld))
 	if err := s.holdHandle(ctx, h, a.id, held, false); err != nil {
@@ -63,7 +57,7 @@ func (s *Service) closeAccount(ctx context.Context, c caller.Caller) error {
 	if err := s.deleteDays(ctx, a.id); err != nil {
 		return err
 	}
-	if err := s.deleteRecords(ctx, a.id, c.Session); err != nil {
+	if err := s.deleteRecords(ctx, a.id, session); err != nil {
 		return err
 	}
 	token, err := store.NewToken(s.Rand)

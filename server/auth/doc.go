@@ -26,6 +26,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/records"
@@ -114,8 +115,8 @@ type Service struct {
 	// MaxCiphertext and PartSize are what ServerInfo tells of blobs.
 	MaxCiphertext uint64
 	PartSize      uint32
-	// Closed refuses new accounts.
-	Closed bool
+	// Signup is who may make an account.
+	Signup resealv1.Signup
 
 	cache sessionCache
 	later tasks

@@ -17,7 +17,7 @@ import (
 // ServerInfo tells what a client wants to know before anything else.
 func (s *Service) ServerInfo(context.Context, *resealv1.ServerInfoRequest) (*resealv1.ServerInfoResponse, error) {
 	return &resealv1.ServerInfoResponse{
-		Version: s.Version, ServerTimeMs: uint64(s.now()), MaxCiphertext: s.MaxCiphertext, PartSize: s.PartSize,
+		Version: s.Version, ServerTimeMs: uint64(s.now()), MaxCiphertext: s.MaxCiphertext, PartSize: s.PartSize, Signup: s.Signup,
 	}, nil
 }
 
@@ -32,7 +32,7 @@ func peer(ctx context.Context) string {
 
 // StartSignup answers the OPAQUE registration of a handle that nobody has.
 func (s *Service) StartSignup(ctx context.Context, req *resealv1.StartSignupRequest) (*resealv1.StartSignupResponse, error) {
-	if s.Closed {
+	if s.Signup == resealv1.Signup_SIGNUP_CLOSED {
 		return nil, refusal.New(resealv1.Reason_REASON_SIGNUP_CLOSED)
 	}
 	if err := s.Limiter.Allow("signup", peer(ctx)); err != nil {
@@ -41,6 +41,10 @@ func (s *Service) StartSignup(ctx context.Context, req *resealv1.StartSignupRequ
 	h, err := handle.Parse(req.Handle)
 	if err != nil || string(h) != req.Handle || !isLen(req.AccountId, 16) {
 		return nil, refusal.Malformed("handle")
+	}
+	// First, because it may finish the sign-up of the very same person.
+	if err := s.admit(ctx, req.Invite, identity.AccountID(req.AccountId)); err != nil {
+		return nil, s.fail(ctx, err)
 	}
 	if taken, err := s.taken(ctx, h); err != nil {
 		return nil, s.fail(ctx, err)
@@ -77,11 +81,11 @@ func (s *Service) named(ctx context.Context, h handle.Handle) (identity.AccountI
 	return records.ParseAccount(rec.Value)
 }
 
-// FinishSignup makes the account: its records first, then its handle. An
-// account without a handle is unreachable and harmless; a repeat with the same
-// bytes finishes it.
+// FinishSignup makes the account: its records first, then the invite is used if
+// it takes one, then its handle. An account without a handle is unreachable and
+// harmless; a repeat with the same bytes finishes it.
 func (s *Service) FinishSignup(ctx context.Context, req *resealv1.FinishSignupRequest) (*resealv1.FinishSignupResponse, error) {
-	if s.Closed {
+	if s.Signup == resealv1.Signup_SIGNUP_CLOSED {
 		return nil, refusal.New(resealv1.Reason_REASON_SIGNUP_CLOSED)
 	}
 	if err := s.Limiter.Allow("signup", peer(ctx)); err != nil {
@@ -102,6 +106,9 @@ func (s *Service) finishSignup(ctx context.Context, req *resealv1.FinishSignupRe
 	}
 	id, err := s.checkSignup(req)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, req.Invite, id); err != nil {
 		return nil, err
 	}
 	if taken, err := s.named(ctx, h); err != nil {
@@ -127,6 +134,9 @@ func (s *Service) finishSignup(ctx context.Context, req *resealv1.FinishSignupRe
 		if err := s.commit(ctx, id, b, token); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.useInvite(ctx, req.Invite, id, token); err != nil {
+		return nil, err
 	}
 	if err := s.nameAccount(ctx, h, id, token); err != nil {
 		return nil, err

@@ -152,7 +152,7 @@ func TestSignupRefusals(t *testing.T) {
 }
 
 func TestSignupClosed(t *testing.T) {
-	w := tw.New(t, func(c *server.Config) { c.SignupClosed = true })
+	w := tw.New(t, func(c *server.Config) { c.Signup = resealv1.Signup_SIGNUP_CLOSED })
 	_, err := w.Client("").StartSignup(ctx, &resealv1.StartSignupRequest{Handle: "alice"})
 	tw.Refused(t, err, resealv1.Reason_REASON_SIGNUP_CLOSED)
 	_, req := w.Signup("alice", "")

@@ -21,6 +21,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Signup is who may make an account.
+type Signup int32
+
+const (
+	Signup_SIGNUP_UNSPECIFIED Signup = 0
+	Signup_SIGNUP_OPEN        Signup = 1
+	// Who has an invite (spec/invite.md).
+	Signup_SIGNUP_INVITE Signup = 2
+	Signup_SIGNUP_CLOSED Signup = 3
+)
+
+// Enum value maps for Signup.
+var (
+	Signup_name = map[int32]string{
+		0: "SIGNUP_UNSPECIFIED",
+		1: "SIGNUP_OPEN",
+		2: "SIGNUP_INVITE",
+		3: "SIGNUP_CLOSED",
+	}
+	Signup_value = map[string]int32{
+		"SIGNUP_UNSPECIFIED": 0,
+		"SIGNUP_OPEN":        1,
+		"SIGNUP_INVITE":      2,
+		"SIGNUP_CLOSED":      3,
+	}
+)
+
+func (x Signup) Enum() *Signup {
+	p := new(Signup)
+	*p = x
+	return p
+}
+
+func (x Signup) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Signup) Descriptor() protoreflect.EnumDescriptor {
+	return file_reseal_v1_account_proto_enumTypes[0].Descriptor()
+}
+
+func (Signup) Type() protoreflect.EnumType {
+	return &file_reseal_v1_account_proto_enumTypes[0]
+}
+
+func (x Signup) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Signup.Descriptor instead.
+func (Signup) EnumDescriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{0}
+}
+
 type ServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -63,6 +117,7 @@ type ServerInfoResponse struct {
 	ServerTimeMs  uint64                 `protobuf:"varint,2,opt,name=server_time_ms,json=serverTimeMs,proto3" json:"server_time_ms,omitempty"`
 	MaxCiphertext uint64                 `protobuf:"varint,3,opt,name=max_ciphertext,json=maxCiphertext,proto3" json:"max_ciphertext,omitempty"`
 	PartSize      uint32                 `protobuf:"varint,4,opt,name=part_size,json=partSize,proto3" json:"part_size,omitempty"`
+	Signup        Signup                 `protobuf:"varint,5,opt,name=signup,proto3,enum=reseal.v1.Signup" json:"signup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,13 +180,22 @@ func (x *ServerInfoResponse) GetPartSize() uint32 {
 	return 0
 }
 
+func (x *ServerInfoResponse) GetSignup() Signup {
+	if x != nil {
+		return x.Signup
+	}
+	return Signup_SIGNUP_UNSPECIFIED
+}
+
 type StartSignupRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Handle string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
 	// OPAQUE registration request, 32 bytes.
 	RegistrationRequest []byte `protobuf:"bytes,2,opt,name=registration_request,json=registrationRequest,proto3" json:"registration_request,omitempty"`
 	// 16 bytes, chosen by the client; the credential is bound to it.
-	AccountId     []byte `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	AccountId []byte `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// The code of an invite, 11 bytes (spec/invite.md); empty without one.
+	Invite        []byte `protobuf:"bytes,4,opt,name=invite,proto3" json:"invite,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +247,13 @@ func (x *StartSignupRequest) GetRegistrationRequest() []byte {
 func (x *StartSignupRequest) GetAccountId() []byte {
 	if x != nil {
 		return x.AccountId
+	}
+	return nil
+}
+
+func (x *StartSignupRequest) GetInvite() []byte {
+	if x != nil {
+		return x.Invite
 	}
 	return nil
 }
@@ -579,7 +650,9 @@ type FinishSignupRequest struct {
 	// so that a repeat of this very request ends in the same session.
 	SessionHash []byte `protobuf:"bytes,10,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
 	// Sealed under the recovery code, 94 bytes.
-	RecoveryRoot  []byte `protobuf:"bytes,11,opt,name=recovery_root,json=recoveryRoot,proto3" json:"recovery_root,omitempty"`
+	RecoveryRoot []byte `protobuf:"bytes,11,opt,name=recovery_root,json=recoveryRoot,proto3" json:"recovery_root,omitempty"`
+	// As in StartSignupRequest.
+	Invite        []byte `protobuf:"bytes,12,opt,name=invite,proto3" json:"invite,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -687,6 +760,13 @@ func (x *FinishSignupRequest) GetSessionHash() []byte {
 func (x *FinishSignupRequest) GetRecoveryRoot() []byte {
 	if x != nil {
 		return x.RecoveryRoot
+	}
+	return nil
+}
+
+func (x *FinishSignupRequest) GetInvite() []byte {
+	if x != nil {
+		return x.Invite
 	}
 	return nil
 }
@@ -3663,17 +3743,19 @@ var File_reseal_v1_account_proto protoreflect.FileDescriptor
 const file_reseal_v1_account_proto_rawDesc = "" +
 	"\n" +
 	"\x17reseal/v1/account.proto\x12\treseal.v1\"\x13\n" +
-	"\x11ServerInfoRequest\"\x98\x01\n" +
+	"\x11ServerInfoRequest\"\xc3\x01\n" +
 	"\x12ServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12$\n" +
 	"\x0eserver_time_ms\x18\x02 \x01(\x04R\fserverTimeMs\x12%\n" +
 	"\x0emax_ciphertext\x18\x03 \x01(\x04R\rmaxCiphertext\x12\x1b\n" +
-	"\tpart_size\x18\x04 \x01(\rR\bpartSize\"~\n" +
+	"\tpart_size\x18\x04 \x01(\rR\bpartSize\x12)\n" +
+	"\x06signup\x18\x05 \x01(\x0e2\x11.reseal.v1.SignupR\x06signup\"\x96\x01\n" +
 	"\x12StartSignupRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x121\n" +
 	"\x14registration_request\x18\x02 \x01(\fR\x13registrationRequest\x12\x1d\n" +
 	"\n" +
-	"account_id\x18\x03 \x01(\fR\taccountId\"J\n" +
+	"account_id\x18\x03 \x01(\fR\taccountId\x12\x16\n" +
+	"\x06invite\x18\x04 \x01(\fR\x06invite\"J\n" +
 	"\x13StartSignupResponse\x123\n" +
 	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\"9\n" +
 	"\x15ChallengeEpochRequest\x12 \n" +
@@ -3694,7 +3776,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x04copy\x18\x02 \x01(\fR\x04copy\"6\n" +
 	"\x04Book\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
-	"\x05parts\x18\x02 \x03(\fR\x05parts\"\xad\x03\n" +
+	"\x05parts\x18\x02 \x03(\fR\x05parts\"\xc5\x03\n" +
 	"\x13FinishSignupRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x1d\n" +
 	"\n" +
@@ -3708,7 +3790,8 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\x12!\n" +
 	"\fsession_hash\x18\n" +
 	" \x01(\fR\vsessionHash\x12#\n" +
-	"\rrecovery_root\x18\v \x01(\fR\frecoveryRoot\"W\n" +
+	"\rrecovery_root\x18\v \x01(\fR\frecoveryRoot\x12\x16\n" +
+	"\x06invite\x18\f \x01(\fR\x06invite\"W\n" +
 	"\x14FinishSignupResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12#\n" +
 	"\rsession_share\x18\x02 \x01(\fR\fsessionShare\"=\n" +
@@ -3897,7 +3980,12 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"credential\x12#\n" +
 	"\rsession_share\x18\x03 \x01(\fR\fsessionShare\"\x15\n" +
 	"\x13CloseAccountRequest\"\x16\n" +
-	"\x14CloseAccountResponse2\xdd\x11\n" +
+	"\x14CloseAccountResponse*W\n" +
+	"\x06Signup\x12\x16\n" +
+	"\x12SIGNUP_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSIGNUP_OPEN\x10\x01\x12\x11\n" +
+	"\rSIGNUP_INVITE\x10\x02\x12\x11\n" +
+	"\rSIGNUP_CLOSED\x10\x032\xdd\x11\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -3947,169 +4035,172 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_account_proto_rawDescData
 }
 
+var file_reseal_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_reseal_v1_account_proto_goTypes = []any{
-	(*ServerInfoRequest)(nil),           // 0: reseal.v1.ServerInfoRequest
-	(*ServerInfoResponse)(nil),          // 1: reseal.v1.ServerInfoResponse
-	(*StartSignupRequest)(nil),          // 2: reseal.v1.StartSignupRequest
-	(*StartSignupResponse)(nil),         // 3: reseal.v1.StartSignupResponse
-	(*ChallengeEpochRequest)(nil),       // 4: reseal.v1.ChallengeEpochRequest
-	(*ChallengeEpochResponse)(nil),      // 5: reseal.v1.ChallengeEpochResponse
-	(*Certified)(nil),                   // 6: reseal.v1.Certified
-	(*Share)(nil),                       // 7: reseal.v1.Share
-	(*Capsules)(nil),                    // 8: reseal.v1.Capsules
-	(*Book)(nil),                        // 9: reseal.v1.Book
-	(*FinishSignupRequest)(nil),         // 10: reseal.v1.FinishSignupRequest
-	(*FinishSignupResponse)(nil),        // 11: reseal.v1.FinishSignupResponse
-	(*StartLoginRequest)(nil),           // 12: reseal.v1.StartLoginRequest
-	(*StartLoginResponse)(nil),          // 13: reseal.v1.StartLoginResponse
-	(*FinishLoginRequest)(nil),          // 14: reseal.v1.FinishLoginRequest
-	(*FinishLoginResponse)(nil),         // 15: reseal.v1.FinishLoginResponse
-	(*GetSharesRequest)(nil),            // 16: reseal.v1.GetSharesRequest
-	(*GetSharesResponse)(nil),           // 17: reseal.v1.GetSharesResponse
-	(*PutShareRequest)(nil),             // 18: reseal.v1.PutShareRequest
-	(*PutShareResponse)(nil),            // 19: reseal.v1.PutShareResponse
-	(*ConfirmShareRequest)(nil),         // 20: reseal.v1.ConfirmShareRequest
-	(*ConfirmShareResponse)(nil),        // 21: reseal.v1.ConfirmShareResponse
-	(*AddDeviceRequest)(nil),            // 22: reseal.v1.AddDeviceRequest
-	(*AddDeviceResponse)(nil),           // 23: reseal.v1.AddDeviceResponse
-	(*BindSessionRequest)(nil),          // 24: reseal.v1.BindSessionRequest
-	(*BindSessionResponse)(nil),         // 25: reseal.v1.BindSessionResponse
-	(*GetSessionShareRequest)(nil),      // 26: reseal.v1.GetSessionShareRequest
-	(*GetSessionShareResponse)(nil),     // 27: reseal.v1.GetSessionShareResponse
-	(*RemoveDeviceRequest)(nil),         // 28: reseal.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),        // 29: reseal.v1.RemoveDeviceResponse
-	(*ListSessionsRequest)(nil),         // 30: reseal.v1.ListSessionsRequest
-	(*Session)(nil),                     // 31: reseal.v1.Session
-	(*ListSessionsResponse)(nil),        // 32: reseal.v1.ListSessionsResponse
-	(*PendingReset)(nil),                // 33: reseal.v1.PendingReset
-	(*AskResetRequest)(nil),             // 34: reseal.v1.AskResetRequest
-	(*AskResetResponse)(nil),            // 35: reseal.v1.AskResetResponse
-	(*CancelResetRequest)(nil),          // 36: reseal.v1.CancelResetRequest
-	(*CancelResetResponse)(nil),         // 37: reseal.v1.CancelResetResponse
-	(*StartResetRequest)(nil),           // 38: reseal.v1.StartResetRequest
-	(*StartResetResponse)(nil),          // 39: reseal.v1.StartResetResponse
-	(*FinishResetRequest)(nil),          // 40: reseal.v1.FinishResetRequest
-	(*FinishResetResponse)(nil),         // 41: reseal.v1.FinishResetResponse
-	(*EndSessionRequest)(nil),           // 42: reseal.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),          // 43: reseal.v1.EndSessionResponse
-	(*PublishEpochRequest)(nil),         // 44: reseal.v1.PublishEpochRequest
-	(*PublishEpochResponse)(nil),        // 45: reseal.v1.PublishEpochResponse
-	(*GetBookRequest)(nil),              // 46: reseal.v1.GetBookRequest
-	(*GetBookResponse)(nil),             // 47: reseal.v1.GetBookResponse
-	(*PutBookRequest)(nil),              // 48: reseal.v1.PutBookRequest
-	(*PutBookResponse)(nil),             // 49: reseal.v1.PutBookResponse
-	(*SetBlockedRequest)(nil),           // 50: reseal.v1.SetBlockedRequest
-	(*SetBlockedResponse)(nil),          // 51: reseal.v1.SetBlockedResponse
-	(*ListSharesRequest)(nil),           // 52: reseal.v1.ListSharesRequest
-	(*ShareRow)(nil),                    // 53: reseal.v1.ShareRow
-	(*ListSharesResponse)(nil),          // 54: reseal.v1.ListSharesResponse
-	(*StartPasswordChangeRequest)(nil),  // 55: reseal.v1.StartPasswordChangeRequest
-	(*StartPasswordChangeResponse)(nil), // 56: reseal.v1.StartPasswordChangeResponse
-	(*ChangePasswordRequest)(nil),       // 57: reseal.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),      // 58: reseal.v1.ChangePasswordResponse
-	(*StartRecoveryRequest)(nil),        // 59: reseal.v1.StartRecoveryRequest
-	(*StartRecoveryResponse)(nil),       // 60: reseal.v1.StartRecoveryResponse
-	(*NewRecovery)(nil),                 // 61: reseal.v1.NewRecovery
-	(*RotateRequest)(nil),               // 62: reseal.v1.RotateRequest
-	(*RotateResponse)(nil),              // 63: reseal.v1.RotateResponse
-	(*CloseAccountRequest)(nil),         // 64: reseal.v1.CloseAccountRequest
-	(*CloseAccountResponse)(nil),        // 65: reseal.v1.CloseAccountResponse
+	(Signup)(0),                         // 0: reseal.v1.Signup
+	(*ServerInfoRequest)(nil),           // 1: reseal.v1.ServerInfoRequest
+	(*ServerInfoResponse)(nil),          // 2: reseal.v1.ServerInfoResponse
+	(*StartSignupRequest)(nil),          // 3: reseal.v1.StartSignupRequest
+	(*StartSignupResponse)(nil),         // 4: reseal.v1.StartSignupResponse
+	(*ChallengeEpochRequest)(nil),       // 5: reseal.v1.ChallengeEpochRequest
+	(*ChallengeEpochResponse)(nil),      // 6: reseal.v1.ChallengeEpochResponse
+	(*Certified)(nil),                   // 7: reseal.v1.Certified
+	(*Share)(nil),                       // 8: reseal.v1.Share
+	(*Capsules)(nil),                    // 9: reseal.v1.Capsules
+	(*Book)(nil),                        // 10: reseal.v1.Book
+	(*FinishSignupRequest)(nil),         // 11: reseal.v1.FinishSignupRequest
+	(*FinishSignupResponse)(nil),        // 12: reseal.v1.FinishSignupResponse
+	(*StartLoginRequest)(nil),           // 13: reseal.v1.StartLoginRequest
+	(*StartLoginResponse)(nil),          // 14: reseal.v1.StartLoginResponse
+	(*FinishLoginRequest)(nil),          // 15: reseal.v1.FinishLoginRequest
+	(*FinishLoginResponse)(nil),         // 16: reseal.v1.FinishLoginResponse
+	(*GetSharesRequest)(nil),            // 17: reseal.v1.GetSharesRequest
+	(*GetSharesResponse)(nil),           // 18: reseal.v1.GetSharesResponse
+	(*PutShareRequest)(nil),             // 19: reseal.v1.PutShareRequest
+	(*PutShareResponse)(nil),            // 20: reseal.v1.PutShareResponse
+	(*ConfirmShareRequest)(nil),         // 21: reseal.v1.ConfirmShareRequest
+	(*ConfirmShareResponse)(nil),        // 22: reseal.v1.ConfirmShareResponse
+	(*AddDeviceRequest)(nil),            // 23: reseal.v1.AddDeviceRequest
+	(*AddDeviceResponse)(nil),           // 24: reseal.v1.AddDeviceResponse
+	(*BindSessionRequest)(nil),          // 25: reseal.v1.BindSessionRequest
+	(*BindSessionResponse)(nil),         // 26: reseal.v1.BindSessionResponse
+	(*GetSessionShareRequest)(nil),      // 27: reseal.v1.GetSessionShareRequest
+	(*GetSessionShareResponse)(nil),     // 28: reseal.v1.GetSessionShareResponse
+	(*RemoveDeviceRequest)(nil),         // 29: reseal.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),        // 30: reseal.v1.RemoveDeviceResponse
+	(*ListSessionsRequest)(nil),         // 31: reseal.v1.ListSessionsRequest
+	(*Session)(nil),                     // 32: reseal.v1.Session
+	(*ListSessionsResponse)(nil),        // 33: reseal.v1.ListSessionsResponse
+	(*PendingReset)(nil),                // 34: reseal.v1.PendingReset
+	(*AskResetRequest)(nil),             // 35: reseal.v1.AskResetRequest
+	(*AskResetResponse)(nil),            // 36: reseal.v1.AskResetResponse
+	(*CancelResetRequest)(nil),          // 37: reseal.v1.CancelResetRequest
+	(*CancelResetResponse)(nil),         // 38: reseal.v1.CancelResetResponse
+	(*StartResetRequest)(nil),           // 39: reseal.v1.StartResetRequest
+	(*StartResetResponse)(nil),          // 40: reseal.v1.StartResetResponse
+	(*FinishResetRequest)(nil),          // 41: reseal.v1.FinishResetRequest
+	(*FinishResetResponse)(nil),         // 42: reseal.v1.FinishResetResponse
+	(*EndSessionRequest)(nil),           // 43: reseal.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),          // 44: reseal.v1.EndSessionResponse
+	(*PublishEpochRequest)(nil),         // 45: reseal.v1.PublishEpochRequest
+	(*PublishEpochResponse)(nil),        // 46: reseal.v1.PublishEpochResponse
+	(*GetBookRequest)(nil),              // 47: reseal.v1.GetBookRequest
+	(*GetBookResponse)(nil),             // 48: reseal.v1.GetBookResponse
+	(*PutBookRequest)(nil),              // 49: reseal.v1.PutBookRequest
+	(*PutBookResponse)(nil),             // 50: reseal.v1.PutBookResponse
+	(*SetBlockedRequest)(nil),           // 51: reseal.v1.SetBlockedRequest
+	(*SetBlockedResponse)(nil),          // 52: reseal.v1.SetBlockedResponse
+	(*ListSharesRequest)(nil),           // 53: reseal.v1.ListSharesRequest
+	(*ShareRow)(nil),                    // 54: reseal.v1.ShareRow
+	(*ListSharesResponse)(nil),          // 55: reseal.v1.ListSharesResponse
+	(*StartPasswordChangeRequest)(nil),  // 56: reseal.v1.StartPasswordChangeRequest
+	(*StartPasswordChangeResponse)(nil), // 57: reseal.v1.StartPasswordChangeResponse
+	(*ChangePasswordRequest)(nil),       // 58: reseal.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 59: reseal.v1.ChangePasswordResponse
+	(*StartRecoveryRequest)(nil),        // 60: reseal.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),       // 61: reseal.v1.StartRecoveryResponse
+	(*NewRecovery)(nil),                 // 62: reseal.v1.NewRecovery
+	(*RotateRequest)(nil),               // 63: reseal.v1.RotateRequest
+	(*RotateResponse)(nil),              // 64: reseal.v1.RotateResponse
+	(*CloseAccountRequest)(nil),         // 65: reseal.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),        // 66: reseal.v1.CloseAccountResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
-	8,  // 0: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
-	6,  // 1: reseal.v1.FinishSignupRequest.certified:type_name -> reseal.v1.Certified
-	7,  // 2: reseal.v1.FinishSignupRequest.share:type_name -> reseal.v1.Share
-	9,  // 3: reseal.v1.FinishSignupRequest.book:type_name -> reseal.v1.Book
-	8,  // 4: reseal.v1.FinishLoginResponse.capsules:type_name -> reseal.v1.Capsules
-	7,  // 5: reseal.v1.GetSharesResponse.shares:type_name -> reseal.v1.Share
-	7,  // 6: reseal.v1.PutShareRequest.share:type_name -> reseal.v1.Share
-	6,  // 7: reseal.v1.AddDeviceRequest.certified:type_name -> reseal.v1.Certified
-	7,  // 8: reseal.v1.AddDeviceRequest.share:type_name -> reseal.v1.Share
-	8,  // 9: reseal.v1.AddDeviceRequest.capsules:type_name -> reseal.v1.Capsules
-	8,  // 10: reseal.v1.RemoveDeviceRequest.capsules:type_name -> reseal.v1.Capsules
-	31, // 11: reseal.v1.ListSessionsResponse.sessions:type_name -> reseal.v1.Session
-	33, // 12: reseal.v1.ListSessionsResponse.reset:type_name -> reseal.v1.PendingReset
-	33, // 13: reseal.v1.AskResetResponse.reset:type_name -> reseal.v1.PendingReset
-	8,  // 14: reseal.v1.FinishResetRequest.capsules:type_name -> reseal.v1.Capsules
-	7,  // 15: reseal.v1.FinishResetRequest.share:type_name -> reseal.v1.Share
-	9,  // 16: reseal.v1.FinishResetRequest.book:type_name -> reseal.v1.Book
-	6,  // 17: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
-	9,  // 18: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
-	9,  // 19: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
-	7,  // 20: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
-	53, // 21: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
-	8,  // 22: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
-	7,  // 23: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
-	61, // 24: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
-	8,  // 25: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
-	53, // 26: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
-	61, // 27: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
-	9,  // 28: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
-	6,  // 29: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
-	0,  // 30: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	2,  // 31: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	4,  // 32: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	10, // 33: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	12, // 34: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	14, // 35: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	59, // 36: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
-	16, // 37: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	18, // 38: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	20, // 39: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	22, // 40: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	24, // 41: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	26, // 42: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	28, // 43: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	52, // 44: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	55, // 45: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	57, // 46: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	62, // 47: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
-	34, // 48: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
-	36, // 49: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
-	38, // 50: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
-	40, // 51: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
-	64, // 52: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
-	30, // 53: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	42, // 54: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	44, // 55: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	46, // 56: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	48, // 57: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	50, // 58: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	1,  // 59: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	3,  // 60: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	5,  // 61: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	11, // 62: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	13, // 63: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	15, // 64: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	60, // 65: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	17, // 66: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	19, // 67: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	21, // 68: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	23, // 69: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	25, // 70: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	27, // 71: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	29, // 72: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	54, // 73: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	56, // 74: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	58, // 75: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	63, // 76: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	35, // 77: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
-	37, // 78: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
-	39, // 79: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
-	41, // 80: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
-	65, // 81: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
-	32, // 82: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	43, // 83: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	45, // 84: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	47, // 85: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	49, // 86: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	51, // 87: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	59, // [59:88] is the sub-list for method output_type
-	30, // [30:59] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	0,  // 0: reseal.v1.ServerInfoResponse.signup:type_name -> reseal.v1.Signup
+	9,  // 1: reseal.v1.FinishSignupRequest.capsules:type_name -> reseal.v1.Capsules
+	7,  // 2: reseal.v1.FinishSignupRequest.certified:type_name -> reseal.v1.Certified
+	8,  // 3: reseal.v1.FinishSignupRequest.share:type_name -> reseal.v1.Share
+	10, // 4: reseal.v1.FinishSignupRequest.book:type_name -> reseal.v1.Book
+	9,  // 5: reseal.v1.FinishLoginResponse.capsules:type_name -> reseal.v1.Capsules
+	8,  // 6: reseal.v1.GetSharesResponse.shares:type_name -> reseal.v1.Share
+	8,  // 7: reseal.v1.PutShareRequest.share:type_name -> reseal.v1.Share
+	7,  // 8: reseal.v1.AddDeviceRequest.certified:type_name -> reseal.v1.Certified
+	8,  // 9: reseal.v1.AddDeviceRequest.share:type_name -> reseal.v1.Share
+	9,  // 10: reseal.v1.AddDeviceRequest.capsules:type_name -> reseal.v1.Capsules
+	9,  // 11: reseal.v1.RemoveDeviceRequest.capsules:type_name -> reseal.v1.Capsules
+	32, // 12: reseal.v1.ListSessionsResponse.sessions:type_name -> reseal.v1.Session
+	34, // 13: reseal.v1.ListSessionsResponse.reset:type_name -> reseal.v1.PendingReset
+	34, // 14: reseal.v1.AskResetResponse.reset:type_name -> reseal.v1.PendingReset
+	9,  // 15: reseal.v1.FinishResetRequest.capsules:type_name -> reseal.v1.Capsules
+	8,  // 16: reseal.v1.FinishResetRequest.share:type_name -> reseal.v1.Share
+	10, // 17: reseal.v1.FinishResetRequest.book:type_name -> reseal.v1.Book
+	7,  // 18: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
+	10, // 19: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
+	10, // 20: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
+	8,  // 21: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
+	54, // 22: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
+	9,  // 23: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
+	8,  // 24: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
+	62, // 25: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
+	9,  // 26: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
+	54, // 27: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
+	62, // 28: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
+	10, // 29: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
+	7,  // 30: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
+	1,  // 31: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	3,  // 32: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	5,  // 33: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	11, // 34: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	13, // 35: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	15, // 36: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	60, // 37: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	17, // 38: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	19, // 39: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	21, // 40: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	23, // 41: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	25, // 42: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	27, // 43: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	29, // 44: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	53, // 45: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	56, // 46: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	58, // 47: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	63, // 48: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	35, // 49: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
+	37, // 50: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
+	39, // 51: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
+	41, // 52: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
+	65, // 53: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
+	31, // 54: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	43, // 55: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	45, // 56: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	47, // 57: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	49, // 58: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	51, // 59: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	2,  // 60: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	4,  // 61: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	6,  // 62: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	12, // 63: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	14, // 64: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	16, // 65: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	61, // 66: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	18, // 67: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	20, // 68: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	22, // 69: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	24, // 70: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	26, // 71: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	28, // 72: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	30, // 73: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	55, // 74: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	57, // 75: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	59, // 76: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	64, // 77: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	36, // 78: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
+	38, // 79: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
+	40, // 80: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
+	42, // 81: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
+	66, // 82: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
+	33, // 83: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	44, // 84: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	46, // 85: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	48, // 86: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	50, // 87: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	52, // 88: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	60, // [60:89] is the sub-list for method output_type
+	31, // [31:60] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -4122,13 +4213,14 @@ func file_reseal_v1_account_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_reseal_v1_account_proto_goTypes,
 		DependencyIndexes: file_reseal_v1_account_proto_depIdxs,
+		EnumInfos:         file_reseal_v1_account_proto_enumTypes,
 		MessageInfos:      file_reseal_v1_account_proto_msgTypes,
 	}.Build()
 	File_reseal_v1_account_proto = out.File

@@ -72,6 +72,9 @@ const (
 	Reason_REASON_NO_RESET Reason = 21
 	// The reset that was asked for is not due yet; retry_after_ms says when.
 	Reason_REASON_NOT_DUE Reason = 22
+	// The server takes new accounts by invite, and none was given that is good:
+	// unknown, ended, withdrawn and used ones look alike on purpose.
+	Reason_REASON_INVITE Reason = 23
 )
 
 // Enum value maps for Reason.
@@ -100,6 +103,7 @@ var (
 		20: "REASON_INTERNAL",
 		21: "REASON_NO_RESET",
 		22: "REASON_NOT_DUE",
+		23: "REASON_INVITE",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":     0,
@@ -125,6 +129,7 @@ var (
 		"REASON_INTERNAL":        20,
 		"REASON_NO_RESET":        21,
 		"REASON_NOT_DUE":         22,
+		"REASON_INVITE":          23,
 	}
 )
 
@@ -244,7 +249,7 @@ const file_reseal_v1_error_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\tR\x05limit\x12$\n" +
 	"\x0eretry_after_ms\x18\x03 \x01(\x04R\fretryAfterMs\x12$\n" +
 	"\x0eserver_time_ms\x18\x04 \x01(\x04R\fserverTimeMs\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\fR\x03end*\x92\x04\n" +
+	"\x03end\x18\x05 \x01(\fR\x03end*\xa5\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REASON_MALFORMED\x10\x01\x12\x17\n" +
@@ -269,7 +274,8 @@ const file_reseal_v1_error_proto_rawDesc = "" +
 	"\x14REASON_SIGNUP_CLOSED\x10\x13\x12\x13\n" +
 	"\x0fREASON_INTERNAL\x10\x14\x12\x13\n" +
 	"\x0fREASON_NO_RESET\x10\x15\x12\x12\n" +
-	"\x0eREASON_NOT_DUE\x10\x16B1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
+	"\x0eREASON_NOT_DUE\x10\x16\x12\x11\n" +
+	"\rREASON_INVITE\x10\x17B1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
 
 var (
 	file_reseal_v1_error_proto_rawDescOnce sync.Once
