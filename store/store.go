@@ -91,3 +91,14 @@ type Store interface {
 	// Close ends what the engine runs. Calls after it return [ErrClosed].
 	Close() error
 }
+
+// Lister is what engines have besides, for operators: no call of a client lists
+// partitions, which may be very many.
+type Lister interface {
+	// Partitions returns up to limit (1 to [MaxPage]) names above after ("" for
+	// the first ones) that begin with prefix, in an order of the engine's own
+	// that is always the same. Those that have only records that expired or are
+	// gone may be among them. A partition that was there before the first page
+	// and stays is in the answer; an answer shorter than limit is the last.
+	Partitions(ctx context.Context, prefix, after Partition, limit int) ([]Partition, error)
+}

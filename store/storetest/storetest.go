@@ -111,6 +111,7 @@ func Run(t *testing.T, open Open) {
 		{"20 cancelling gives unknown, never refused", cancelling},
 		{"decided records are linearizable", linearizable},
 		{"revisions are never used twice", revisions},
+		{"partitions are listed", listing},
 		{"closed", closed},
 	} {
 		t.Run(check.name, func(t *testing.T) { check.run(t, open(t)) })
