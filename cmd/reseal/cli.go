@@ -60,7 +60,7 @@ func commands() []func(*cli) *cobra.Command {
 		newSend, newInbox, newOpen, newUnsend, newWatch,
 		newDevices, newContacts,
 		newPasswd, newRecover, newRotate, newReset, newCloseAccount,
-		newDoctor, newDemo,
+		newDoctor, newDemo, newAdmin,
 		newNames, newErrorsHelp,
 	}
 }

@@ -59,12 +59,12 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	if a, ok := source.(*certs.ACME); ok {
 		f.begin = a.Begin
 	}
-	return c.serveClients(ctx, s, st, f)
+	return c.serveClients(ctx, s, st, log, f)
 }
 
 // serveClients runs until the context ends and what is under way has finished,
 // or the store has failed.
-func (c *cli) serveClients(ctx context.Context, s *server.Server, st *pebble.Store, f serveFlags) error {
+func (c *cli) serveClients(ctx context.Context, s *server.Server, st *pebble.Store, log *slog.Logger, f serveFlags) error {
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
 		return err
@@ -80,6 +80,12 @@ func (c *cli) serveClients(ctx context.Context, s *server.Server, st *pebble.Sto
 		}
 		metricsAddr = m.Addr().String()
 		go func() { metrics <- s.ServeMetrics(running, m) }()
+	}
+	if sock, err := listenAdmin(f.data); err != nil {
+		// A file system without sockets: clients are served all the same.
+		log.Warn("server: no commands of the operator", "error", err)
+	} else {
+		go func() { _ = s.ServeAdmin(running, sock) }() // ends with running
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(running, l) }()

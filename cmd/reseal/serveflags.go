@@ -88,14 +88,10 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 
 // complete fills in what was not said, and refuses what must not be.
 func (f *serveFlags) complete(c *cli) error {
-	if f.data == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
-			return usagef("say --data DIR", "no home folder")
-		}
-		f.data = filepath.Join(user, ".reseal-server")
+	var err error
+	if f.data, err = c.dataFolder(f.data); err != nil {
+		return err
 	}
-	f.data = filepath.Clean(c.path(f.data))
 	if f.key == "" {
 		f.key = f.data + ".key"
 	}
@@ -125,6 +121,18 @@ func (f *serveFlags) complete(c *cli) error {
 		return nil
 	}
 	return f.address(c, "--metrics", f.metrics, false, "have it on 127.0.0.1")
+}
+
+// dataFolder is the data folder that an operator means.
+func (c *cli) dataFolder(said string) (string, error) {
+	if said == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", usagef("say --data DIR", "no home folder")
+		}
+		said = filepath.Join(user, ".reseal-server")
+	}
+	return filepath.Clean(c.path(said)), nil
 }
 
 // address checks where a listener is: without TLS, off this machine only if that
