@@ -42,6 +42,7 @@ var signups = map[string]resealv1.Signup{
 
 func newServe(c *cli) *cobra.Command {
 	var f serveFlags
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server",
@@ -55,6 +56,9 @@ Off this machine it needs TLS: a certificate in files, which are read again when
 they change, or one from an authority by ACME, which must reach the server at
 port 443 of the domain.
 
+What no flag says is taken from the environment (--tls-cert is RESEAL_TLS_CERT), and
+what is not there either from a config file: lines of "tls-cert = FILE".
+
 When it takes clients it prints one line. SIGTERM or an interrupt lets what is
 under way finish; a second one ends it at once. Metrics and health have an address
 of their own: /metrics and /healthz.`,
@@ -63,11 +67,20 @@ of their own: /metrics and /healthz.`,
 			"  reseal serve --listen :8470 --tls-cert chain.pem --tls-key key.pem",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.metricsSet = cmd.Flags().Changed("metrics")
+			fl := cmd.Flags()
+			if check {
+				return c.checkServe(cmd.Context(), fl, &f)
+			}
+			if err := c.configure(fl); err != nil {
+				return err
+			}
+			f.metricsSet = fl.Changed("metrics")
 			return c.serve(cmd.Context(), f)
 		},
 	}
 	f.add(cmd.Flags())
+	cmd.Flags().String(configName, "", "config `FILE`: lines of \"name = value\" with the names of these flags")
+	cmd.Flags().BoolVar(&check, "check", false, "start nothing: say what is wrong with the settings, the data folder, the certificate")
 	return cmd
 }
 
