@@ -88,7 +88,7 @@
 // Try again later; nothing has changed:
 //
 //   - [ErrOffline]: wait for [KindConnected]. [ErrNotReseal]: a hotel's login
-//     page, or a wrong address.
+//     page, or a wrong address. [ErrPlainHTTP]: its https address.
 //   - [RateError]: not before After. [ErrServerFull]: in minutes; with
 //     [Outgoing.Queue] sending waits by itself.
 //   - [ErrClaimed]: another device shows it now, and it ends soon.
