@@ -63,6 +63,7 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 		err = a.section.Lock()
 	}
 	a.events.close()
+	a.in.vault.Stamp(filesName)
 	return unsecured, vaultError(errors.Join(err, a.in.vault.RemoveSession(a.id)))
 }
 

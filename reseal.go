@@ -84,13 +84,17 @@ func Open(dir string, o Options) (*Installation, error) {
 	if err != nil {
 		return nil, vaultError(err)
 	}
-	in := &Installation{o: o, vault: v, files: filepath.Join(v.Dir(), "files"), accounts: map[identity.AccountID]*Account{}, ending: map[*Account]chan struct{}{}}
+	in := &Installation{o: o, vault: v, files: filepath.Join(v.Dir(), filesName), accounts: map[identity.AccountID]*Account{}, ending: map[*Account]chan struct{}{}}
 	if err := os.MkdirAll(in.files, 0o700); err != nil {
 		_ = v.Close()
 		return nil, err
 	}
+	v.Stamp(filesName)
 	return in, nil
 }
+
+// filesName is the folder for ciphertexts below that of the vault.
+const filesName = "files"
 
 // Dir is the installation's folder.
 func (in *Installation) Dir() string { return in.vault.Dir() }
@@ -108,6 +112,7 @@ func (in *Installation) Close() error {
 	}
 	in.awaitEndings(context.Background(), func(*Account) bool { return true })
 	in.o.HTTP.CloseIdleConnections()
+	in.vault.Stamp(filesName)
 	return in.vault.Close()
 }
 

@@ -13,8 +13,7 @@ import (
 // ErrExists if Find would find one.
 //
 // No slot that may hold a section is ever written over: the file's own count
-// of slots taken says which are free, and grows by up to maxDecoys more than
-// the one that is needed. All slots are then shuffled.
+// of slots taken says which are free. The taken ones are then shuffled.
 func (v *Vault) Create(key capsule.RowKey, share capsule.Share) (*Section, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -42,18 +41,9 @@ func (v *Vault) Create(key capsule.RowKey, share capsule.Share) (*Section, error
 	return s, nil
 }
 
-// withSlot is the file with one more section and some more decoys.
+// withSlot is the file with one more section.
 func (v *Vault) withSlot(h *head, s *Section) (plan, error) {
-	decoys, err := v.below(maxDecoys + 1)
-	if err != nil {
-		return plan{}, err
-	}
 	p := v.plan()
-	if p.header.slots == 0 {
-		// The first section lies among 2 to 4 decoys.
-		p.header = header{slots: minSlots, size: minSlotSize}
-		decoys += 2
-	}
 	at := p.header.taken
 	if at == maxSlots {
 		return plan{}, fmt.Errorf("%w: no room for another section", ErrTooLarge)
@@ -61,8 +51,7 @@ func (v *Vault) withSlot(h *head, s *Section) (plan, error) {
 	if at == p.header.slots {
 		p.header.slots *= 2
 	}
-	// Decoys never make the file grow: its length would tell more than they hide.
-	p.header.taken = min(at+1+decoys, p.header.slots)
+	p.header.taken++
 	for len(p.slots) < p.header.slots {
 		d, err := v.decoy()
 		if err != nil {

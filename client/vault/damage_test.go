@@ -86,8 +86,8 @@ func TestFlippedVault(t *testing.T) {
 			t.Fatalf("byte %d: wrong data", i)
 		}
 	}
-	// One slot of eight is the account's; the header is everybody's.
-	if noticed < 32+(flips-32)/8-2 {
+	// One slot of sixteen is the account's; the header is everybody's.
+	if noticed < 32+(flips-32)/16-2 {
 		t.Errorf("%d of %d flips noticed", noticed, flips)
 	}
 }
@@ -98,8 +98,8 @@ func TestDamagedHead(t *testing.T) {
 	w, a := alice(t)
 	must(t, first(a.lock, w.closeVault))
 	b := w.disk.Read("vault")
-	for i := 0; i < 8; i++ {
-		b[32+i*(len(b)-32)/8] ^= 1
+	for i := 0; i < 16; i++ {
+		b[32+i*(len(b)-32)/16] ^= 1
 	}
 	w.disk.Put("vault", b)
 	w.disk.Put("journal-00", []byte("kept"))

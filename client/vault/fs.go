@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // FS is the one folder that a Vault lives in. Names are plain file names.
@@ -21,6 +22,9 @@ type FS interface {
 	Remove(name string) error
 	// SyncDir makes creations, renames and removals durable.
 	SyncDir() error
+	// Stamp gives a file, or "." for the folder, the one time that all have. It
+	// is for appearances: nothing depends on it.
+	Stamp(name string)
 	// ReadDir lists the names of files in no particular order.
 	ReadDir() ([]string, error)
 	// Lock takes the exclusive lock on a file, which it creates if need be,
@@ -124,6 +128,12 @@ func (f *folder) SyncDir() error {
 	}
 	return errors.Join(syncDir(d), d.Close())
 }
+
+// stampTime is the time of last change that every file shows: what a file
+// system tells of its own says when an account was last here.
+var stampTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (f *folder) Stamp(name string) { _ = f.root.Chtimes(name, stampTime, stampTime) }
 
 func (f *folder) ReadDir() ([]string, error) {
 	entries, err := fs.ReadDir(f.root.FS(), ".")

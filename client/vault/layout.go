@@ -23,8 +23,10 @@ const (
 	minSlots, maxSlots       = 8, 1 << 10
 	minSlotSize, maxSlotSize = 1 << 16, 1 << 26
 
-	// maxDecoys is the most slots that one Create takes beside its own.
-	maxDecoys = 2
+	// firstSlots is how many slots a new file has, firstTaken the most of them
+	// that are taken from the start: the first firstSlots-firstTaken sections
+	// change neither the length nor, for certain, what the count may be.
+	firstSlots, firstTaken = 16, 8
 
 	// MaxName and MaxValue bound one record, MaxBatch the encoding of one
 	// Commit, MaxSection the encoding of all of a section's records.
@@ -41,9 +43,9 @@ type header struct {
 	slots int // a power of two
 	size  int // of one slot, a power of two
 	// taken is how many slots, from the first on, may hold a section: those
-	// that do, and decoys. The rest is known to be free. No program without
-	// keys can tell a section from a decoy, this one included, so what the
-	// count may say to a thief is blurred by the decoys (spec, "Decoys").
+	// that do, and 1 to firstTaken decoys, whose number nobody knows any more.
+	// The rest is known to be free. No program without keys can tell a section
+	// from a decoy, this one included (spec, "Decoys").
 	taken int
 }
 

@@ -54,6 +54,7 @@ func (v *Vault) rewrite(p plan) error {
 		_ = v.fs.Remove(name)
 		return disk(err)
 	}
+	v.fs.Stamp(name)
 	// Crash here: the old file counts, tidy removes the new one.
 	if err := v.fs.Rename(name, vaultName); err != nil {
 		_ = v.fs.Remove(name)
@@ -75,6 +76,7 @@ func (v *Vault) rewrite(p plan) error {
 		_ = v.fs.Remove(name)
 	}
 	v.stale = nil
+	v.fs.Stamp(".")
 	return nil
 }
 

@@ -216,7 +216,9 @@ func (v *Vault) removeFile(name string) error {
 	if err := v.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return v.fs.SyncDir()
+	err := v.fs.SyncDir()
+	v.fs.Stamp(".")
+	return err
 }
 
 // forget removes the session record. The caller holds writeMu.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/flate"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,67 +77,126 @@ func TestWhoOpens(t *testing.T) {
 	}
 }
 
-// TestLookAlike: after logout the file has one length and random bytes for
-// one account as for three.
+// TestLookAlike: after logout, the folder has the same files of the same lengths
+// for no account as for eight, and in them nothing but randomness beside the
+// header. The one count in that has no value that only few accounts, or only
+// many, can give.
 func TestLookAlike(t *testing.T) {
-	sizes := map[int]bool{}
-	for n := 1; n <= 2; n++ {
-		w := newWorld(crashfs.New(), "alice", "bob")
-		must(t, w.openVault())
-		for _, a := range w.users[:n] {
-			must(t, first(func() error { return w.create(a) }, func() error { return a.commit("self=" + strings.Repeat("same", 5000)) }, a.lock))
+	const accounts, runs = 8, 40
+	lengths := map[int]bool{}
+	counts := make([]map[byte]int, accounts+1)
+	for seed := range runs {
+		var names []string
+		for i := range accounts {
+			names = append(names, fmt.Sprint("user", i))
 		}
-		must(t, w.v.Close())
-		file := w.disk.Read("vault")
-		sizes[len(file)] = true
-		var packed bytes.Buffer
-		z, _ := flate.NewWriter(&packed, flate.BestCompression)
-		z.Write(file[32:])
-		z.Close()
-		if packed.Len() < len(file)-32 {
-			t.Errorf("%d accounts: the slots compress from %d to %d bytes", n, len(file)-32, packed.Len())
-		}
-		if names, _ := w.disk.ReadDir(); fmt.Sprint(names) != "[lock vault]" {
-			t.Errorf("%d accounts: %v", n, names)
-		}
-	}
-	if len(sizes) != 1 {
-		t.Errorf("lengths %v tell the number of accounts", sizes)
-	}
-}
-
-// TestTakenIsBlurred: the one public count that grows with accounts has the
-// same values for one, two and three of them.
-func TestTakenIsBlurred(t *testing.T) {
-	seen := make([]map[byte]bool, 3)
-	for seed := range 60 {
-		w := newWorld(crashfs.New(), "a", "b", "c")
+		w := newWorld(crashfs.New(), names...)
 		w.rand = seeded(byte(seed))
 		must(t, w.openVault())
-		for i, a := range w.users {
-			must(t, w.create(a))
-			if seen[i] == nil {
-				seen[i] = map[byte]bool{}
+		for n := range accounts + 1 {
+			if n > 0 {
+				a := w.users[n-1]
+				must(t, first(func() error { return w.create(a) }, func() error { return a.commit("self=" + strings.Repeat("same", 5000)) }, a.lock))
 			}
-			seen[i][w.disk.Read("vault")[19]] = true
+			file := w.disk.Read("vault")
+			lengths[len(file)] = true
+			if counts[n] == nil {
+				counts[n] = map[byte]int{}
+			}
+			counts[n][file[19]]++
+			if files, _ := w.disk.ReadDir(); fmt.Sprint(files) != "[lock vault]" {
+				t.Fatalf("%d accounts: %v", n, files)
+			}
+			if seed == 0 {
+				random(t, n, file[32:])
+			}
 		}
+		must(t, w.v.Close())
 	}
-	for _, both := range [][2]int{{0, 1}, {1, 2}, {0, 2}} {
+	if len(lengths) != 1 {
+		t.Errorf("lengths %v tell the number of accounts", lengths)
+	}
+	for n := range accounts {
 		common := 0
-		for n := range seen[both[0]] {
-			if seen[both[1]][n] {
+		for c := range counts[n] {
+			if counts[n+1][c] > 0 {
 				common++
 			}
 		}
-		if common == 0 {
-			t.Errorf("counts %v and %v have none in common", seen[both[0]], seen[both[1]])
+		if common < 5 || len(counts[n]) < 6 {
+			t.Errorf("%d and %d accounts: counts %v and %v", n, n+1, counts[n], counts[n+1])
 		}
 	}
-	for n := range seen[0] {
-		if n < 3 || n > 5 {
-			t.Errorf("first section among %d slots", n)
+}
+
+// random fails unless b looks random: no byte is more frequent than chance has
+// it, nothing compresses, and no 16 bytes occur twice.
+func random(t *testing.T, accounts int, b []byte) {
+	t.Helper()
+	var packed bytes.Buffer
+	z, _ := flate.NewWriter(&packed, flate.BestCompression)
+	z.Write(b)
+	z.Close()
+	if packed.Len() < len(b) {
+		t.Errorf("%d accounts: the slots compress from %d to %d bytes", accounts, len(b), packed.Len())
+	}
+	var often [256]float64
+	seen := map[string]bool{}
+	for i := 0; i+16 <= len(b); i += 16 {
+		if s := string(b[i : i+16]); seen[s] {
+			t.Fatalf("%d accounts: bytes that repeat at %d", accounts, i)
+		} else {
+			seen[s] = true
 		}
 	}
+	for _, c := range b {
+		often[c]++
+	}
+	want := float64(len(b)) / 256
+	for c, n := range often {
+		if n < want*0.85 || n > want*1.15 {
+			t.Errorf("%d accounts: byte %d occurs %.0f times, not about %.0f", accounts, c, n, want)
+		}
+	}
+}
+
+// TestTimes: what the file system tells of the times of the files is the same
+// whoever was here, and whenever.
+func TestTimes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "home")
+	w := newWorld(nil, "alice", "bob")
+	look := func(when string) {
+		t.Helper()
+		for _, name := range []string{".", "lock", "vault"} {
+			info, err := os.Stat(filepath.Join(dir, name))
+			must(t, err)
+			if got := info.ModTime().UTC(); got.Year() != 2000 {
+				t.Errorf("%s: %s is of %v", when, name, got)
+			}
+		}
+	}
+	open := func() {
+		t.Helper()
+		var err error
+		w.v, err = vault.Open(dir, vault.Options{})
+		must(t, err)
+	}
+	open()
+	look("before anybody")
+	for _, a := range w.users {
+		must(t, first(func() error { return w.create(a) }, func() error { return a.commit("self=1") }))
+		record := session(a)
+		must(t, a.section.SaveSession(record, vault.SessionShare{1}))
+		must(t, a.lock())
+		look("logged out")
+	}
+	must(t, w.v.Close())
+	look("closed")
+	open()
+	must(t, first(func() error { return w.unlock(w.users[0]) }, func() error { return w.replace(w.users[0]) }))
+	must(t, w.v.RemoveSession(session(w.users[0]).Account))
+	must(t, first(w.users[0].lock, w.v.Close))
+	look("after another login")
 }
 
 // TestClone copies the folder and lets the original go on: the copy opens
@@ -188,19 +249,10 @@ func TestClone(t *testing.T) {
 			t.Fatal("the section set aside is gone")
 		}
 		old := again.users[0]
-		old.section, err = aside[0].Unlock(w.first(slot.Share()))
+		old.section, err = aside[0].Unlock(w.ever[slot.Share()])
 		must(t, err)
 		if got := old.content(); got["in/2"] != "two" || len(got) != 4 {
 			t.Fatalf("the section set aside holds %v", got)
 		}
 	}
-}
-
-// first is a share that the server once had; shares come from one seed.
-func (w *world) first(id capsule.ShareID) capsule.Share {
-	s, _ := capsule.NewShare(seeded(1))
-	if s.ID != id {
-		panic("not the first share")
-	}
-	return s
 }

@@ -46,7 +46,7 @@ type Vault struct {
 	// that reseal at the same time do so one after the other, each copying
 	// what the other wrote. A section's own mutex is taken before it.
 	mu     sync.Mutex
-	header header // slots == 0: there is no file yet
+	header header
 	heads  []head
 	open   map[nonce]*Section
 	// stale holds journals to be removed once the folder is synced.
@@ -72,6 +72,11 @@ func Open(dir string, o Options) (*Vault, error) {
 	if v.lock, err = v.fs.Lock(lockName); err == nil {
 		if err = v.load(); err == nil {
 			v.tidy()
+			err = v.found()
+		}
+		if err == nil {
+			v.fs.Stamp(lockName)
+			v.fs.Stamp(".")
 			return v, nil
 		}
 		err = errors.Join(err, v.lock.Close())
@@ -81,6 +86,13 @@ func Open(dir string, o Options) (*Vault, error) {
 
 // Dir is the folder that Open was given. Files of others lie in folders below.
 func (v *Vault) Dir() string { return v.dir }
+
+// Stamp gives a folder below this one, and this one, the time that all have:
+// names came or went there, and their time would tell when.
+func (v *Vault) Stamp(below string) {
+	v.fs.Stamp(below)
+	v.fs.Stamp(".")
+}
 
 // load reads the header and the heads of all slots.
 func (v *Vault) load() error {
@@ -115,6 +127,26 @@ func (v *Vault) load() error {
 	}
 	v.header, v.heads = h, heads
 	return nil
+}
+
+// found makes the file where there is none: an installation that no account has
+// ever used looks like any other.
+func (v *Vault) found() error {
+	if v.header.slots > 0 {
+		return nil
+	}
+	decoys, err := v.below(firstTaken)
+	if err != nil {
+		return err
+	}
+	p := plan{header: header{firstSlots, minSlotSize, 1 + decoys}, slots: make([]piece, firstSlots)}
+	for i := range p.slots {
+		p.slots[i].from = -1
+		if p.slots[i].head, err = v.decoy(); err != nil {
+			return err
+		}
+	}
+	return v.rewrite(p)
 }
 
 // tidy removes half-written files that a crash left. It is not needed for
@@ -178,6 +210,7 @@ func (v *Vault) Close() error {
 			err = errors.Join(err, e)
 		}
 	}
+	v.fs.Stamp(".")
 	return errors.Join(err, v.lock.Close(), v.fs.Close())
 }
 

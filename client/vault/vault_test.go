@@ -212,7 +212,8 @@ func TestFolder(t *testing.T) {
 	must(t, err)
 	_, err = vault.Open(home, vault.Options{})
 	wantErr(t, err, vault.ErrBusy)
-	w := &world{v: v, rand: seeded(3), users: newWorld(nil, "alice").users}
+	w := newWorld(nil, "alice")
+	w.v, w.rand = v, seeded(3)
 	a := w.users[0]
 	must(t, first(func() error { return w.create(a) }, func() error { return a.commit("self=a") }, func() error { return w.save(a) }))
 	entries, err := os.ReadDir(home)

@@ -33,6 +33,7 @@ type account struct {
 type world struct {
 	disk  *crashfs.Disk
 	rand  *rand.ChaCha8
+	ever  map[capsule.ShareID]capsule.Share // that the server had
 	v     *vault.Vault
 	users []*account
 }
@@ -40,7 +41,7 @@ type world struct {
 func seeded(n byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{n}) }
 
 func newWorld(disk *crashfs.Disk, names ...string) *world {
-	w := &world{disk: disk, rand: seeded(1)}
+	w := &world{disk: disk, rand: seeded(1), ever: map[capsule.ShareID]capsule.Share{}}
 	for i, name := range names {
 		key, _ := capsule.NewRowKey(seeded(byte(100 + i)))
 		w.users = append(w.users, &account{name: name, key: key, shares: map[capsule.ShareID]capsule.Share{}, acked: map[string]string{}})
@@ -50,7 +51,7 @@ func newWorld(disk *crashfs.Disk, names ...string) *world {
 
 // on is the same world after a restart with another disk.
 func (w *world) on(disk *crashfs.Disk, seed byte) *world {
-	n := &world{disk: disk, rand: seeded(seed)}
+	n := &world{disk: disk, rand: seeded(seed), ever: w.ever}
 	for _, a := range w.users {
 		c := *a
 		c.section, c.acked, c.shares = nil, maps.Clone(a.acked), maps.Clone(a.shares)
@@ -67,7 +68,7 @@ func (w *world) openVault() (err error) {
 // put is the server taking a new share beside the ones it has.
 func (w *world) put(a *account) capsule.Share {
 	s, _ := capsule.NewShare(w.rand)
-	a.shares[s.ID] = s
+	a.shares[s.ID], w.ever[s.ID] = s, s
 	return s
 }
 

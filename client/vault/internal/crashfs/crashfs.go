@@ -216,6 +216,9 @@ func (d *Disk) SyncDir() error {
 	return nil
 }
 
+// Stamp implements vault.FS: there are no times here.
+func (d *Disk) Stamp(string) {}
+
 // ReadDir implements vault.FS.
 func (d *Disk) ReadDir() ([]string, error) {
 	d.mu.Lock()
