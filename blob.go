@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,7 +90,42 @@ func uploadRefusal(err error) *client.Refusal {
 	return &client.Refusal{Reason: d.Reason, Detail: d}
 }
 
+// put uploads until the server has the blob, or says that it never takes it.
+// Whatever else is in the way (the server has no room, this device no file
+// handle, the network shows a page of its own) costs time: nothing is lost, and
+// what is queued goes when it is over.
 func (a *Account) put(ctx context.Context, u client.Upload) error {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		err := a.putOnce(ctx, u)
+		trouble := Event{Kind: KindTrouble, Time: a.in.o.Now(), file: u.File}
+		switch {
+		case errors.Is(err, &transfer.Error{Code: blobs.StorageFull}):
+			// Who waits for it is told, and may take it back.
+			trouble.Text, trouble.Err = ErrServerFull.Error(), ErrServerFull
+		case err == nil || ctx.Err() != nil || isFinal(err):
+			return err
+		default:
+			a.log.Warn("reseal: an upload waits", "error", err)
+			trouble.Text = "an upload waits: " + err.Error()
+		}
+		a.events.send(trouble)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// isFinal tells whether trying an upload again cannot help: the server refused
+// it, or the file is gone or shorter than it was.
+func isFinal(err error) bool {
+	_, refused := errors.AsType[*transfer.Error](err)
+	_, disk := errors.AsType[*fs.PathError](err)
+	return refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, transfer.ErrSource) && !disk
+}
+
+func (a *Account) putOnce(ctx context.Context, u client.Upload) error {
 	path := filepath.Join(a.in.files, u.File)
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,25 +136,10 @@ func (a *Account) put(ctx context.Context, u client.Upload) error {
 	if err != nil {
 		return err
 	}
-	pause := time.Second
-	for {
-		err := a.blobs.Upload(ctx, transfer.Upload{
-			Blob: u.Blob, Capability: transfer.Capability(u.Capability), Source: f, Length: u.Length, Segments: segments,
-			Progress: func(done, total uint64) { reports.tell(u.File, done, total) },
-		})
-		if !errors.Is(err, &transfer.Error{Code: blobs.StorageFull}) {
-			return err
-		}
-		// Nothing is lost: what is queued goes when there is room again. Who
-		// waits for it is told, and may take it back.
-		a.events.send(Event{Kind: KindTrouble, Time: a.in.o.Now(), Text: ErrServerFull.Error(), Err: ErrServerFull, file: u.File})
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		pause = min(2*pause, time.Minute)
-	}
+	return a.blobs.Upload(ctx, transfer.Upload{
+		Blob: u.Blob, Capability: transfer.Capability(u.Capability), Source: f, Length: u.Length, Segments: segments,
+		Progress: func(done, total uint64) { reports.tell(u.File, done, total) },
+	})
 }
 
 // fetch brings the whole ciphertext of a message into a file, verified against
