@@ -3,6 +3,8 @@ package reseal
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -28,7 +30,6 @@ type Account struct {
 	section *vault.Section
 	remote  *remoteServer
 	blobs   *transfer.Remote
-	token   string
 	log     *slog.Logger
 	handle  string
 	id      identity.AccountID
@@ -39,10 +40,11 @@ type Account struct {
 	wg     sync.WaitGroup
 	start  time.Time
 
-	// mu guards the engine: one step at a time, its batch stored before the
+	// mu guards what follows, the engine first of all: one step at a time, its batch stored before the
 	// next step and before any of its effects.
 	mu     sync.Mutex
 	engine *client.Engine
+	token  vault.Token
 	closed bool
 	// cut ends the stream that is open, nil without one.
 	cut context.CancelFunc
@@ -79,7 +81,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: token, log: in.o.Log, start: time.Now(), fileKey: names,
+		token: vault.Token(token), log: in.o.Log, start: time.Now(), fileKey: names,
 	}
 	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
@@ -386,12 +388,25 @@ func (a *Account) stop() {
 	_ = a.remote.link.Close()
 	a.wg.Wait()
 	a.flights.end()
-	a.mu.Lock()
-	a.closed = true
-	a.mu.Unlock()
+	a.wipe()
 	_ = a.section.Close()
 	a.events.close()
 }
+
+// wipe closes the account for whoever still holds it, with nothing left in it
+// that its section is to protect.
+func (a *Account) wipe() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	a.engine.Wipe()
+	clear(a.token)
+	a.token = nil
+}
+
+// Format writes the account's id, whatever the verb: an Account holds the keys
+// of its device and the token of its session.
+func (a *Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "account "+a.id.String()) }
 
 // sessionEnded: the session was ended at the server. The keys are wiped, the
 // session record goes; the next login finds the section.

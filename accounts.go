@@ -13,7 +13,11 @@ import (
 )
 
 // bearer is the session's token. It goes into Authorization headers only.
-func (a *Account) bearer() string { return a.token }
+func (a *Account) bearer() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return string(a.token)
+}
 
 // Message is a message as this device knows it.
 type Message struct {

@@ -39,6 +39,9 @@ func CountCuts(a *Account) func() int {
 // HasLeft tells whether messages of a day are noted as left at the server.
 func HasLeft(a *Account) bool { return len(a.section.Names("left/")) > 0 }
 
+// TokenOf is the token of the account's session.
+func TokenOf(a *Account) string { return a.bearer() }
+
 // EndSession ends a session of the account.
 func EndSession(ctx context.Context, a *Account, id [16]byte) error {
 	_, err := a.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{Id: id[:]})

@@ -73,9 +73,7 @@ func (a *Account) halt() {
 	_ = a.remote.link.Close()
 	a.wg.Wait()
 	a.flights.end()
-	a.mu.Lock()
-	a.closed = true
-	a.mu.Unlock()
+	a.wipe()
 	a.in.remove(a)
 }
 

@@ -36,7 +36,7 @@ func (a *Account) ChangePassword(ctx context.Context, old, new []byte) error {
 		return err
 	}
 	defer c.remote.link.Close()
-	keep, err := sessionHash(a.token)
+	keep, err := sessionHash(a.bearer())
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (a *Account) rotation(r *recovery, code RecoveryCode, keep []identity.Devic
 }
 
 func (a *Account) publishRotation(ctx context.Context, t *rotation, pass []byte) error {
-	keep, err := sessionHash(a.token)
+	keep, err := sessionHash(a.bearer())
 	if err != nil {
 		return err
 	}

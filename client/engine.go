@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -114,6 +115,23 @@ func (e *Engine) Handle() string { return e.self.Handle }
 
 // Counters are the engine's figures since it was opened.
 func (e *Engine) Counters() Counters { return e.count }
+
+// Wipe forgets everything but the counters: the engine knows nobody and has no
+// key any more. Step must not be called afterwards.
+func (e *Engine) Wipe() {
+	for _, b := range [][]byte{e.self.DeviceSeed, e.self.BookKey, e.self.NextBookKey, e.self.NextRowKey} {
+		clear(b)
+	}
+	*e = Engine{state: nothing{}, rand: e.rand, self: new(state.Self), count: e.count, behind: true}
+}
+
+// nothing is a State without records.
+type nothing struct{}
+
+func (nothing) Get(string) ([]byte, bool)              { return nil, false }
+func (nothing) Range(string) iter.Seq2[string, []byte] { return func(func(string, []byte) bool) {} }
+func (nothing) Names(string) []string                  { return nil }
+func (nothing) Size() int                              { return 0 }
 
 // Output is what follows from one step.
 type Output struct {
