@@ -33,7 +33,8 @@ func newAdmin(c *cli) *cobra.Command {
 		Long: `Speaks with the server that runs with DATA on this machine, over a socket in that
 folder; who may open the folder may use it. It shows counts and times: contents
 are not at the server, and neither is the key of any.`,
-		Args: cobra.NoArgs,
+		Example: "  reseal admin accounts --data server-data\n  reseal admin invite",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "data `DIR` of the server (RESEAL_DATA, default ~/.reseal-server)")
