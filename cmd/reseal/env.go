@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/reseal/reseal/client/handover"
 	"github.com/reseal/reseal/internal/terminal"
@@ -25,6 +26,8 @@ type env struct {
 	// prompt asks the user; nil where nobody is there to be asked.
 	prompt func(ctx context.Context, label string, echo bool) ([]byte, error)
 	term   handover.Terminal
+	// clock is the installation's, where it is not the system's.
+	clock func() time.Time
 	// dir is the folder that relative names belong to.
 	dir    string
 	getenv func(string) string

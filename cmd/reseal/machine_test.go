@@ -58,10 +58,15 @@ func (m *machine) process(program string, args ...string) *exec.Cmd {
 }
 
 // serve starts the server and waits until it takes clients. The program may be
-// another than "reseal", with arguments of its own that come first.
-func (m *machine) serve(program string, before ...string) {
+// another than "reseal", with arguments of its own; those of "serve" follow.
+func (m *machine) serve(program string, args ...string) {
 	m.t.Helper()
-	c := m.process(program, append(before, "serve", "--json", "--metrics", "off", "--data", "data", "--listen", m.addr)...)
+	if program == "reseal" {
+		args = append([]string{"serve"}, args...)
+	} else {
+		args = append(args, "serve")
+	}
+	c := m.process(program, append(args, "--json", "--metrics", "off", "--data", "data", "--listen", m.addr)...)
 	errs := new(bytes.Buffer)
 	c.Stderr = errs
 	out, err := c.StdoutPipe()

@@ -17,11 +17,12 @@ func main() { os.Exit(start()) }
 
 // start runs the command of this process. The first interrupt ends it in good
 // order, the second at once.
-func start() int {
+func start() int { return startWith(here()) }
+
+func startWith(e *env) int {
 	harden()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	e := here()
 	defer e.console.Restore()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

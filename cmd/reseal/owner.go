@@ -62,7 +62,7 @@ func (c *cli) use(ctx context.Context, f func(context.Context, *owner) error) er
 			return errOwnerGone
 		case isGone:
 		case errors.Is(err, handover.ErrNoOwner):
-			o, err := openOwner(c.home, c.server, c.plain >= 2)
+			o, err := openOwner(c.home, c.server, c.plain >= 2, c.clock)
 			if err == nil {
 				return o.run(ctx, c, f)
 			}
@@ -105,8 +105,8 @@ func (c *cli) handOver(ctx context.Context) (int, error) {
 	return code, err
 }
 
-func openOwner(home, server string, plain bool) (*owner, error) {
-	in, err := reseal.Open(home, reseal.Options{Server: server, PlainHTTP: plain})
+func openOwner(home, server string, plain bool, clock func() time.Time) (*owner, error) {
+	in, err := reseal.Open(home, reseal.Options{Server: server, PlainHTTP: plain, Now: clock})
 	if err != nil {
 		return nil, err
 	}

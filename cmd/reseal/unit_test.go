@@ -352,7 +352,7 @@ func TestSelfTests(t *testing.T) {
 // TestOwnerSendsBack follows one owner through its end: it waits for busy
 // commands, sends lingering ones back, and takes none afterwards.
 func TestOwnerSendsBack(t *testing.T) {
-	o, err := openOwner(t.TempDir(), reseal.DefaultServer, false)
+	o, err := openOwner(t.TempDir(), reseal.DefaultServer, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
