@@ -19,6 +19,9 @@ type GoneError struct {
 	// Shown: something was written to Stdout or Stderr, read from Stdin, or
 	// asked of the user.
 	Shown bool
+	// Read: part of Stdin was asked for, or a prompt made, so that the command
+	// cannot have them a second time.
+	Read bool
 }
 
 // ErrOwnerGone is what every GoneError is.
@@ -40,6 +43,7 @@ type caller struct {
 	stdio   Stdio
 	started bool
 	shown   atomic.Bool
+	took    atomic.Bool // input or a prompt's answer
 	wg      sync.WaitGroup
 	done    chan struct{}
 }
@@ -98,9 +102,9 @@ func (r *caller) resize() {
 
 func (r *caller) gone(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), &GoneError{r.started, r.shown.Load()})
+		return errors.Join(ctx.Err(), &GoneError{r.started, r.shown.Load(), r.took.Load()})
 	}
-	return &GoneError{r.started, r.shown.Load()}
+	return &GoneError{r.started, r.shown.Load(), r.took.Load()}
 }
 
 // loop does what the owner says until it says exit.
@@ -125,9 +129,11 @@ func (r *caller) loop(ctx context.Context) (int, error) {
 			err = r.write(r.stdio.Stderr, body)
 		case kindRead:
 			r.shown.Store(true)
+			r.took.Store(true)
 			go r.read()
 		case kindPrompt:
 			r.shown.Store(true)
+			r.took.Store(true)
 			err = r.ask(body)
 		case kindExit:
 			if len(body) != 4 {

@@ -20,7 +20,7 @@
 // caller takes the lock and runs the command itself. If it had begun, the
 // command's effects are unknown, as after a crash of the caller itself; a
 // command that is safe to repeat may be repeated as long as GoneError.Shown is
-// false.
+// false; or also then, if it shows the same again and GoneError.Read is false.
 //
 // # Flow control
 //

@@ -239,7 +239,7 @@ func TestOwnerKilled(t *testing.T) {
 	}
 	owner.Wait()
 	for range 2 {
-		if r := <-results; r.gone == nil || !r.gone.Started || r.gone.Shown != r.shown {
+		if r := <-results; r.gone == nil || !r.gone.Started || r.gone.Shown != r.shown || r.gone.Read {
 			t.Errorf("after the kill: %+v, want shown %v", r.gone, r.shown)
 		}
 	}
@@ -368,3 +368,22 @@ func TestRefusedCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnerKilledReading: input that an owner took is gone with it.
+func TestOwnerKilledReading(t *testing.T) {
+	dir := t.TempDir()
+	owner := startOwner(t, dir)
+	in := io.MultiReader(strings.NewReader("some"), readerFunc(func([]byte) (int, error) {
+		err := owner.Process.Kill()
+		return 0, errors.Join(io.ErrUnexpectedEOF, err)
+	}))
+	_, err := handover.Run(t.Context(), dir, handover.Command{Args: []string{"cat"}}, handover.Stdio{Stdin: in, Stdout: io.Discard, Stderr: io.Discard})
+	_ = owner.Wait()
+	if gone, ok := errors.AsType[*handover.GoneError](err); !ok || !gone.Read {
+		t.Errorf("%v, want one that says that input was read", err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
