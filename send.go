@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/reseal/reseal/api/refusal"
@@ -57,6 +60,10 @@ type Outgoing struct {
 	Queue bool
 	// Progress is told how far the work is; the stages are "seal" and "upload".
 	Progress func(stage string, done, total uint64)
+	// Key, if it is set, names this sending: where it is repeated after a crash
+	// with the same key, what was taken before is not sent again, and File is
+	// read only if nothing was.
+	Key SendKey
 }
 
 // Sent is what became of a message to one account.
@@ -101,21 +108,34 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if err != nil {
 		return nil, err
 	}
+	to, err := a.recipients(o.Key, sent)
+	if err != nil {
+		return nil, err
+	}
+	open := map[message.ClientID]int{}
+	for i, r := range to {
+		open[r.Client] = i
+	}
+	mine := maps.Clone(open)
+	var file atomic.Pointer[string] // of the content, once there is one
+	sub := a.events.subscribe(func(e Event) bool {
+		_, is := mine[e.client]
+		f := file.Load()
+		return is || f != nil && *f != "" && e.file == *f
+	})
+	defer a.events.cancel(sub)
+	if to, err = a.taken(o.Key, to, sent, open); err != nil || len(to) == 0 {
+		if err == nil {
+			sent, err = a.await(ctx, sub, open, sent, o.Queue, "")
+		}
+		return sent, err
+	}
 	content, err := a.seal(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	cmd, mine := client.Send{Content: content.ID, Policy: o.Policy, Life: o.Expires}, map[message.ClientID]bool{}
-	for _, s := range sent {
-		r := client.Recipient{Account: s.Account}
-		if _, err := io.ReadFull(a.in.o.Rand, r.Client[:]); err != nil {
-			a.forget(content.File)
-			return nil, err
-		}
-		cmd.To, mine[r.Client] = append(cmd.To, r), true
-	}
-	sub := a.events.subscribe(func(e Event) bool { return mine[e.client] || content.File != "" && e.file == content.File })
-	defer a.events.cancel(sub)
+	file.Store(&content.File)
+	cmd := client.Send{Content: content.ID, Policy: o.Policy, Life: o.Expires, To: to}
 	if o.Progress != nil && content.File != "" {
 		defer a.watchUpload(content.File, o.Progress)()
 	}
@@ -127,7 +147,7 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 		_ = a.step(client.DropContent{ID: content.ID})
 		return nil, err
 	}
-	return a.await(ctx, sub, cmd.To, sent, o.Queue, content.File)
+	return a.await(ctx, sub, open, sent, o.Queue, content.File)
 }
 
 // clockLimit is how far from its own the server lets a time be.
@@ -343,30 +363,10 @@ func (a *Account) sealTo(ctx context.Context, dst io.Writer, src io.Reader, c *c
 	return w.Result()
 }
 
-// progress counts what is read, and stops reading when the context ends.
-type progress struct {
-	r    io.Reader
-	ctx  context.Context
-	done func(n int)
-}
-
-func (p *progress) Read(b []byte) (int, error) {
-	if err := context.Cause(p.ctx); err != nil {
-		return 0, err
-	}
-	n, err := p.r.Read(b)
-	p.done(n)
-	return n, err
-}
-
 // await waits until each message is stored or refused.
-func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipient, sent []Sent, queue bool, file string) ([]Sent, error) {
-	open := map[message.ClientID]int{}
-	for i, r := range to {
-		open[r.Client] = i
-	}
+func (a *Account) await(ctx context.Context, sub *subscriber, open map[message.ClientID]int, sent []Sent, queue bool, file string) ([]Sent, error) {
 	if queue && !a.Connected() {
-		for i := range sent {
+		for _, i := range open {
 			sent[i].Queued = true
 		}
 		return sent, nil
@@ -374,7 +374,7 @@ func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipi
 	for len(open) > 0 {
 		e, ok := sub.next(ctx)
 		if !ok {
-			return sent, a.takeBack(ctx, to, open, nil)
+			return sent, a.takeBack(ctx, open, nil)
 		}
 		i, mine := open[e.client]
 		if e.Kind == KindTrouble && errors.Is(e.Err, ErrServerFull) && (mine || file != "" && e.file == file) {
@@ -384,7 +384,7 @@ func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipi
 			if queue {
 				return sent, nil
 			}
-			return sent, a.takeBack(ctx, to, open, e.Err)
+			return sent, a.takeBack(ctx, open, e.Err)
 		}
 		if !mine || (e.Kind != KindStored && e.Kind != KindNotSent) {
 			continue
@@ -402,13 +402,8 @@ func (a *Account) await(ctx context.Context, sub *subscriber, to []client.Recipi
 }
 
 // takeBack cancels what was not handed to the server yet.
-func (a *Account) takeBack(ctx context.Context, to []client.Recipient, open map[message.ClientID]int, why error) error {
-	cmd := client.Cancel{}
-	for _, r := range to {
-		if _, waits := open[r.Client]; waits {
-			cmd.Clients = append(cmd.Clients, r.Client)
-		}
-	}
+func (a *Account) takeBack(ctx context.Context, open map[message.ClientID]int, why error) error {
+	cmd := client.Cancel{Clients: slices.Collect(maps.Keys(open))}
 	if err := a.step(cmd); err != nil {
 		return err
 	}
