@@ -35,7 +35,7 @@ folder; who may open the folder may use it. It shows counts and times: contents
 are not at the server, and neither is the key of any.`,
 		Example: "  reseal admin accounts --data server-data\n  reseal admin invite",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "data `DIR` of the server (RESEAL_DATA, default ~/.reseal-server)")
 	// call is what all of them do.

@@ -34,22 +34,11 @@ type cli struct {
 	ran bool
 	// repeat tells whether the command may be run again when the process that
 	// ran it died in the middle.
-	repeat repeatable
+	repeat  repeatable
+	attempt attempt
 	// again: it was begun before, in another process.
 	again bool
 }
-
-type repeatable uint8
-
-const (
-	// unseen: as long as nothing was shown. Without either it is not run again,
-	// since it may have taken effect: a message sent twice is two.
-	unseen repeatable = iota + 1
-	// always: it goes on where it was.
-	always
-)
-
-const repeatKey = "repeat"
 
 // commands are the makers of all commands, in the order of the help text. A new
 // command is a file with its maker, and a line here.
@@ -57,7 +46,7 @@ func commands() []func(*cli) *cobra.Command {
 	return []func(*cli) *cobra.Command{
 		newServe,
 		newSignup, newLogin, newLogout, newStatus,
-		newSend, newInbox, newOpen, newUnsend, newWatch,
+		newSend, newInbox, newOpen, newUnsend, newWatch, newAgent,
 		newDevices, newContacts,
 		newPasswd, newRecover, newRotate, newReset, newCloseAccount,
 		newDoctor, newDemo, newAdmin,
@@ -164,6 +153,11 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 		c.repeat = always
 	case "unseen":
 		c.repeat = unseen
+	case "keyed":
+		c.repeat = keyed
+		if err := c.bearKey(); err != nil {
+			return err
+		}
 	}
 	if err := checkServer(c.server, c.plain); err != nil {
 		return err

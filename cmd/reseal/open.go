@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/internal/safename"
 	"github.com/reseal/reseal/internal/terminal"
 )
@@ -34,8 +33,9 @@ gone everywhere afterwards; until it is shown or written in full, it is not.
 Text goes to standard output. A file goes to -o FILE, or under its own name, made
 safe, into the working folder (or the folder named by -o); nothing is replaced
 unless --force says so. "-o -" is standard output.`,
-		Example: "  reseal open 3f2a9c1d\n  reseal open 3f2a9c1d -o photo.jpg\n  reseal open 3f2a9c1d -o - | tar x",
-		Args:    cobra.ExactArgs(1),
+		Example:     "  reseal open 3f2a9c1d\n  reseal open 3f2a9c1d -o photo.jpg\n  reseal open 3f2a9c1d -o - | tar x",
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{repeatKey: "keyed"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, _ *owner, a *reseal.Account) error {
 				return c.open(ctx, a, args[0], out, force)
@@ -66,6 +66,9 @@ func (c *cli) open(ctx context.Context, a *reseal.Account, prefix, out string, f
 	m, err := find(ctx, a, prefix)
 	if err != nil {
 		return err
+	}
+	if c.attempt.shown && m.State == client.IsViewed {
+		return nil // all of it was shown before the owner ended
 	}
 	d := delivery{c: c, folder: c.dir, force: force}
 	if err := d.aim(out); err != nil {
@@ -101,8 +104,10 @@ type delivery struct {
 	name   string // what the user wants; empty is the sender's, made safe
 	stdout bool
 	force  bool
-	temp   string
-	item   openedItem
+	// temp is the file until it has its name; mark is a second name of it until
+	// the view is recorded.
+	temp, mark string
+	item       openedItem
 }
 
 // aim finds out where to, and whether that can be, before the view is claimed.
@@ -116,6 +121,14 @@ func (d *delivery) aim(out string) error {
 	}
 	path := d.c.path(out)
 	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && d.c.attempt.again {
+		folder, name := filepath.Split(path)
+		if d.folder = folder; d.marked(name) {
+			d.name = name
+			return nil
+		}
+		d.folder = d.c.dir
+	}
 	switch {
 	case err == nil && info.IsDir():
 		d.folder = path
@@ -185,36 +198,6 @@ func (d *delivery) text(ct reseal.Content) error {
 	return err
 }
 
-// file writes under a temporary name, and gives the file its own when all of it
-// is durable.
-func (d *delivery) file(ct reseal.Content) error {
-	random := make([]byte, 8)
-	if _, err := rand.Read(random); err != nil {
-		return err
-	}
-	d.temp = filepath.Join(d.folder, ".reseal-"+hex.EncodeToString(random)+".part")
-	f, err := os.OpenFile(d.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		d.temp = ""
-		return err
-	}
-	var n uint64
-	_, err = io.Copy(f, readFunc(func(b []byte) (int, error) {
-		k, err := ct.Reader.Read(b)
-		n += uint64(k)
-		d.bars.Report("write", n, ct.Size)
-		return k, err
-	}))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := d.place(ct); err != nil {
-		return err
-	}
-	d.temp = ""
-	return nil
-}
-
 func (d *delivery) place(ct reseal.Content) (err error) {
 	name := d.name
 	switch {
@@ -225,7 +208,7 @@ func (d *delivery) place(ct reseal.Content) (err error) {
 			err = fmt.Errorf("%w: %s", errExists, name)
 		}
 	default:
-		name = safename.Name(ct.Name, "message-"+short(ct.Message.ID)+extension(ct))
+		name = d.safeName(ct)
 		if d.force {
 			err = safename.Replace(d.temp, filepath.Join(d.folder, name))
 		} else {
@@ -254,10 +237,12 @@ func extension(ct reseal.Content) string {
 	return ""
 }
 
-// discard removes what was not placed.
+// discard removes what was not placed, and the mark.
 func (d *delivery) discard() {
-	if d.temp != "" {
-		_ = os.Remove(d.temp)
+	for _, name := range []string{d.temp, d.mark} {
+		if name != "" {
+			_ = os.Remove(name)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *cli) use(ctx context.Context, f func(context.Context, *owner) error) er
 		case err == nil:
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case isGone && gone.Started && !(c.repeat == always || c.repeat == unseen && !gone.Shown):
+		case isGone && !c.mayRepeat(gone):
 			return errOwnerGone
 		case isGone:
 		case errors.Is(err, handover.ErrNoOwner):
@@ -93,6 +93,9 @@ func (c *cli) handOver(ctx context.Context) (int, error) {
 		if strings.HasPrefix(v, "RESEAL_") {
 			cmd.Env = append(cmd.Env, v)
 		}
+	}
+	if c.repeat == keyed {
+		cmd.Env = append(cmd.Env, c.attempt.vars()...)
 	}
 	s := handover.Stdio{Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr}
 	if c.prompt != nil {

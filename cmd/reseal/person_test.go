@@ -18,6 +18,7 @@ import (
 	"github.com/reseal/reseal/internal/safename"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/memory"
 )
 
@@ -25,12 +26,22 @@ const secret = "correct horse battery staple"
 
 // newServer runs a server in this process and returns its URL.
 func newServer(t *testing.T) string {
-	t.Helper()
 	return newServerAt(t, time.Now)
 }
 
 // newServerAt runs one with a clock of its own.
 func newServerAt(t *testing.T, now func() time.Time) string {
+	t.Helper()
+	return newServerWith(t, now, func(s store.Store) store.Store { return s })
+}
+
+// newServerOn runs one with a store of its own.
+func newServerOn(t *testing.T, wrap func(store.Store) store.Store) string {
+	t.Helper()
+	return newServerWith(t, time.Now, wrap)
+}
+
+func newServerWith(t *testing.T, now func() time.Time, wrap func(store.Store) store.Store) string {
 	t.Helper()
 	st, err := memory.New(server.Schema(), memory.Options{Clock: now})
 	if err != nil {
@@ -40,7 +51,7 @@ func newServerAt(t *testing.T, now func() time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(server.Config{Store: st, BlobFolder: t.TempDir(), BlobFloor: -1, Setup: setup, Version: "test", Now: now})
+	s, err := server.New(server.Config{Store: wrap(st), BlobFolder: t.TempDir(), BlobFloor: -1, Setup: setup, Version: "test", Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,15 @@ import (
 // command on a machine on which something is wrong.
 var programs = map[string]func(){"reseal": main}
 
-func TestMain(m *testing.M) { testscript.Main(m, programs) }
+// processVar makes the test binary a reseal.
+const processVar = "RESEAL_TEST_PROCESS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(processVar) != "" {
+		main()
+	}
+	testscript.Main(m, programs)
+}
 
 // TestScripts runs testdata/*.txtar: real servers, real homes, real processes.
 // A single one: go test ./cmd/reseal -run TestScripts/NAME

@@ -52,7 +52,8 @@ such a file and it has a "."; "./ben" is always a file.`,
   reseal send ben carla holiday.mp4 --text "look" --expires 7d
   reseal send ben --keep contract.pdf
   tar c folder | reseal send ben - --name folder.tar`,
-		Args: cobra.MinimumNArgs(1),
+		Args:        cobra.MinimumNArgs(1),
+		Annotations: map[string]string{repeatKey: "keyed"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.textSet = cmd.Flags().Changed("text")
 			to, file, err := c.parseSend(args, f)
@@ -119,11 +120,18 @@ func (c *cli) parseSend(args []string, f sendFlags) (to []string, file string, e
 func (c *cli) send(ctx context.Context, o *owner, to []string, file string, f sendFlags) error {
 	a, err := c.account(ctx, o)
 	if err != nil {
-		return err
+		return c.unknownSend(err)
 	}
-	out := reseal.Outgoing{To: to, Text: f.text, Expires: time.Duration(f.expires), Queue: f.queue, Policy: reseal.Once, Size: -1}
+	out := reseal.Outgoing{Key: c.attempt.key, To: to, Text: f.text, Expires: time.Duration(f.expires), Queue: f.queue, Policy: reseal.Once, Size: -1}
 	if f.keep {
 		out.Policy = reseal.Keep
+	}
+	if c.attempt.shown {
+		c.stdout = io.Discard // all of it is shown at once
+	}
+	if c.attempt.lost && (f.text == "-" || file == "-") {
+		// All that counts is what the owner that had it made of it.
+		f.text, file, out.File, out.Size = "", "", lostInput{}, 0
 	}
 	if f.text == "-" {
 		b, err := bounded(ctx, c.stdin, maxText)
@@ -151,7 +159,23 @@ func (c *cli) send(ctx context.Context, o *owner, to []string, file string, f se
 	sent, err := a.Send(ctx, out)
 	bars.Stop()
 	settle(ctx, a)
-	return c.showSent(sent, bytes.n, err)
+	if errors.Is(err, errOwnerGone) {
+		return errOwnerGone // nothing was taken of it before the owner ended
+	}
+	size := bytes.n
+	if file != "" && out.Size > 0 {
+		size = uint64(out.Size) // it need not be read a second time
+	}
+	return c.unknownSend(c.showSent(sent, size, err))
+}
+
+// unknownSend says of a repeated command that failed for want of a server that
+// its message may go out nevertheless.
+func (c *cli) unknownSend(err error) error {
+	if c.attempt.again && errors.Is(err, reseal.ErrOffline) {
+		return fmt.Errorf("%w: %w", errOwnerGone, err)
+	}
+	return err
 }
 
 // source opens what is to be sent, and describes it.
