@@ -26,7 +26,7 @@ It prints a line when it owns the home. If another process does, it waits.
 A command whose agent is killed takes the home over by itself.
 
 docs/agent.md has unit files for systemd and launchd.`,
-		Example: "  reseal agent\n  systemctl --user enable --now reseal-agent",
+		Example: "  reseal agent",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.agent(cmd.Context()) },
 	}
