@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/reseal/reseal/api/refusal"
@@ -48,7 +49,8 @@ func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequ
 			delete(batches, day)
 		}
 	}
-	for day, b := range batches {
+	for _, day := range slices.Sorted(maps.Keys(batches)) { // one order, so that a simulation has one
+		b := batches[day]
 		if err := s.commit(ctx, records.DayPartition(c.Account, day), b); err != nil {
 			return nil, s.fail(ctx, err)
 		}
