@@ -128,7 +128,7 @@ func (d *Device) Connect() {
 		d.sessionEnded()
 		return
 	}
-	ctx, cancel := context.WithCancel(caller.With(background, d.caller()))
+	ctx, cancel := context.WithCancel(context.WithValue(caller.With(background, d.caller()), streaming{}, true))
 	st := &stream{cancel: cancel}
 	req := new(resealv1.EventsRequest)
 	for _, id := range d.Engine.Watched() {
