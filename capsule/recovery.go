@@ -6,23 +6,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/crockford"
 )
 
 // ErrRecoveryCode is returned for text that is no recovery code, most likely a
 // mistyped one.
 var ErrRecoveryCode = errors.New("capsule: not a recovery code: check it for typing errors")
 
-// The written form: 28 characters in groups of 4.
-const (
-	codeChars = 28
-	codeGroup = 4
-	alphabet  = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	// maxCodeText bounds what ParseRecoveryCode looks at.
-	maxCodeText = 256
-)
+// codeChars is the length of the written form: 128 bits and 12 of the check.
+const codeChars = 28
 
 // RecoveryCode is 128 random bits that the user writes down. From it come the
 // key of the capsule's copy, what a recovery authenticates with, and the next
@@ -50,45 +44,12 @@ func NewRecoveryCode(rand io.Reader) (c RecoveryCode, err error) {
 // ParseRecoveryCode reads a code as people type it: in either case, with any
 // spaces and hyphens, O for 0 and I or L for 1. Errors: [ErrRecoveryCode].
 func ParseRecoveryCode(s string) (c RecoveryCode, err error) {
-	if len(s) > maxCodeText {
+	bits, ok := crockford.Decode(s, codeChars)
+	if !ok {
 		return RecoveryCode{}, ErrRecoveryCode
 	}
-	var bits [codeChars]byte
-	n := 0
-	for _, r := range []byte(s) {
-		// ASCII alone: unicode has other letters whose upper case is I or S.
-		if 'a' <= r && r <= 'z' {
-			r -= 'a' - 'A'
-		}
-		switch r {
-		case ' ', '\t', '\r', '\n', '-':
-			continue
-		case 'O':
-			r = '0'
-		case 'I', 'L':
-			r = '1'
-		}
-		v := strings.IndexByte(alphabet, r)
-		if v < 0 || n == codeChars {
-			return RecoveryCode{}, ErrRecoveryCode
-		}
-		bits[n] = byte(v)
-		n++
-	}
-	if n != codeChars {
-		return RecoveryCode{}, ErrRecoveryCode
-	}
-	var packed [18]byte // 140 bits and 4 more
-	for i, v := range bits {
-		bit := i * 5
-		w := uint16(v) << (11 - bit%8)
-		packed[bit/8] |= byte(w >> 8)
-		if w&0xff != 0 {
-			packed[bit/8+1] |= byte(w)
-		}
-	}
-	copy(c.b[:], packed[:16])
-	if got := binary.BigEndian.Uint16(packed[16:]) >> 4; got != c.check() {
+	copy(c.b[:], bits)
+	if binary.BigEndian.Uint16(bits[len(c.b):])>>4 != c.check() {
 		return RecoveryCode{}, ErrRecoveryCode
 	}
 	return c, nil
@@ -96,19 +57,7 @@ func ParseRecoveryCode(s string) (c RecoveryCode, err error) {
 
 // Reveal is the written form: 7 groups of 4 characters with hyphens.
 func (c RecoveryCode) Reveal() string {
-	var packed [19]byte
-	copy(packed[:], c.b[:])
-	binary.BigEndian.PutUint16(packed[16:], c.check()<<4)
-	var s strings.Builder
-	for i := range codeChars {
-		if i > 0 && i%codeGroup == 0 {
-			s.WriteByte('-')
-		}
-		bit := i * 5
-		w := uint16(packed[bit/8])<<8 | uint16(packed[bit/8+1])
-		s.WriteByte(alphabet[w>>(11-bit%8)&31])
-	}
-	return s.String()
+	return crockford.Encode(binary.BigEndian.AppendUint16(c.b[:], c.check()<<4), codeChars)
 }
 
 // check is 12 bits that catch a mistyped code before it costs a try at the

@@ -12,19 +12,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
+
+	"github.com/reseal/reseal/internal/crockford"
 )
 
 // Size of a code in bytes.
 const Size = 11
 
 const (
-	chars    = 20
-	group    = 4
-	alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	// maxText bounds what Parse looks at.
-	maxText = 256
-	hidden  = "hidden"
+	chars  = 20 // of the written form: 88 bits and 12 of the check
+	hidden = "hidden"
 )
 
 // Err is returned for what is no code, most likely a mistyped one.
@@ -65,53 +62,18 @@ func (c Code) check() uint16 {
 
 // Reveal is the written form: 5 groups of 4 characters with hyphens.
 func (c Code) Reveal() string {
-	var bits [Size + 3]byte
-	copy(bits[:], c.b[:])
-	binary.BigEndian.PutUint16(bits[Size:], c.check()<<4)
-	var s strings.Builder
-	for i := range chars {
-		if i > 0 && i%group == 0 {
-			s.WriteByte('-')
-		}
-		at := i * 5
-		w := uint16(bits[at/8])<<8 | uint16(bits[at/8+1])
-		s.WriteByte(alphabet[w>>(11-at%8)&31])
-	}
-	return s.String()
+	return crockford.Encode(binary.BigEndian.AppendUint16(c.b[:], c.check()<<4), chars)
 }
 
 // Parse reads a code as people type it: in either case, with any spaces and
 // hyphens, O for 0 and I or L for 1. Errors: [Err].
 func Parse(s string) (c Code, err error) {
-	if len(s) > maxText {
+	bits, ok := crockford.Decode(s, chars)
+	if !ok {
 		return Code{}, Err
 	}
-	var bits [Size + 3]byte
-	n := 0
-	for _, r := range []byte(s) {
-		if 'a' <= r && r <= 'z' {
-			r -= 'a' - 'A'
-		}
-		switch r {
-		case ' ', '\t', '\r', '\n', '-':
-			continue
-		case 'O':
-			r = '0'
-		case 'I', 'L':
-			r = '1'
-		}
-		v := strings.IndexByte(alphabet, r)
-		if v < 0 || n == chars {
-			return Code{}, Err
-		}
-		at := n * 5
-		w := uint16(v) << (11 - at%8)
-		bits[at/8] |= byte(w >> 8)
-		bits[at/8+1] |= byte(w)
-		n++
-	}
-	copy(c.b[:], bits[:Size])
-	if n != chars || binary.BigEndian.Uint16(bits[Size:])>>4 != c.check() {
+	copy(c.b[:], bits)
+	if binary.BigEndian.Uint16(bits[Size:])>>4 != c.check() {
 		return Code{}, Err
 	}
 	return c, nil
