@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/reseal/reseal/internal/unixsocket"
 )
 
 const (
@@ -62,7 +64,7 @@ func Listen(dir string, h Handler) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listen(dir)
+	l, err := unixsocket.Listen(dir, socketName)
 	if err != nil {
 		return nil, err
 	}

@@ -17,14 +17,10 @@ import (
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
+	"github.com/reseal/reseal/internal/unixsocket"
 )
 
-const (
-	adminSocket = "admin.sock"
-	// maxSocketPath is the shortest that systems take, macOS's 104 bytes, less
-	// the zero at its end.
-	maxSocketPath = 103
-)
+const adminSocket = "admin.sock"
 
 // What the operator's commands fail with.
 var (
@@ -32,29 +28,10 @@ var (
 	errAdminRefuse = errors.New("the server refuses")
 )
 
-// withSocket calls f with a path of the data folder's socket that is short
-// enough: where its own is not, through a link in a folder for temporary files
-// that is gone before this returns.
-func withSocket(data string, f func(path string) error) (err error) {
-	if path := filepath.Join(data, adminSocket); len(path) <= maxSocketPath {
-		return f(path)
-	}
-	tmp, err := os.MkdirTemp("", "reseal-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	link := filepath.Join(tmp, "d")
-	if err := os.Symlink(data, link); err != nil {
-		return err
-	}
-	return f(filepath.Join(link, adminSocket))
-}
-
 // listenAdmin makes the socket. The store is open, so that one which is there
 // belongs to a server that was killed. The folder's mode keeps others out until
 // the socket has its own; one that others may enter gets none.
-func listenAdmin(data string) (l *net.UnixListener, err error) {
+func listenAdmin(data string) (*net.UnixListener, error) {
 	info, err := os.Stat(data)
 	if err != nil {
 		return nil, err
@@ -62,32 +39,15 @@ func listenAdmin(data string) (l *net.UnixListener, err error) {
 	if info.Mode().Perm()&0o022 != 0 {
 		return nil, errors.New("others may write to the data folder: chmod 700 it")
 	}
-	path := filepath.Join(data, adminSocket)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	err = withSocket(data, func(path string) (err error) {
-		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false) // the path that it was made under may be gone by then
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return unixsocket.Listen(data, adminSocket)
 }
 
 // admin is a client of the server that runs with a data folder.
 func (c *cli) admin(data string) resealv1connect.AdminServiceClient {
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
-		err = withSocket(data, func(path string) error {
-			conn, err = (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "unix", path)
-			return err
-		})
-		return conn, err
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		return unixsocket.Dial(ctx, data, adminSocket)
 	}}
 	return resealv1connect.NewAdminServiceClient(connect.NewClient(connecthttp.NewTransport(&http.Client{Transport: tr}, "http://admin")))
 }
