@@ -27,6 +27,18 @@ func checkBook(b *resealv1.Book) error {
 	return nil
 }
 
+// checkNextBook checks a book that takes another's place: there is one, and it
+// follows the version that it was made from. what names the refusal.
+func checkNextBook(b *resealv1.Book, base uint64, what string) error {
+	if err := checkBook(b); err != nil {
+		return err
+	}
+	if len(b.GetParts()) == 0 || b.Version <= base {
+		return refusal.Malformed(what)
+	}
+	return nil
+}
+
 // head reads which version of the book stands, and its record, which is not
 // present where there is none.
 func (s *Service) head(ctx context.Context, id identity.AccountID) (h records.BookHead, rec store.Record, err error) {
@@ -97,11 +109,8 @@ func (s *Service) PutBook(ctx context.Context, req *resealv1.PutBookRequest) (*r
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBook(req.Book); err != nil {
+	if err := checkNextBook(req.Book, req.BaseVersion, "book"); err != nil {
 		return nil, err
-	}
-	if len(req.Book.GetParts()) == 0 || req.Book.Version <= req.BaseVersion {
-		return nil, refusal.Malformed("book")
 	}
 	if err := s.putBook(ctx, c.Account, req); err != nil {
 		return nil, s.fail(ctx, err)

@@ -105,10 +105,8 @@ func (s *Service) ListShares(ctx context.Context, _ *resealv1.ListSharesRequest)
 	return resp, nil
 }
 
-// StartPasswordChange answers the registration of the account's next password.
-// It evaluates the account's OPRF, as a login does, but only for those who have
-// the password or the recovery code: it has a bucket of its own by account, which
-// logins begun by strangers do not touch.
+// StartPasswordChange answers the registration of the account's next password,
+// for those who have the password or the recovery code.
 func (s *Service) StartPasswordChange(ctx context.Context, req *resealv1.StartPasswordChangeRequest) (*resealv1.StartPasswordChangeResponse, error) {
 	c, err := fresh(ctx)
 	if err != nil {
@@ -118,14 +116,26 @@ func (s *Service) StartPasswordChange(ctx context.Context, req *resealv1.StartPa
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if err := s.Limiter.Allow("password", string(c.Account[:])); err != nil {
+	resp, err := s.register(a, req.RegistrationRequest)
+	if err != nil {
 		return nil, err
 	}
-	resp, err := s.Opaque.Register(handle.Handle(a.pw.Handle), req.RegistrationRequest)
+	return &resealv1.StartPasswordChangeResponse{RegistrationResponse: resp}, nil
+}
+
+// register answers the registration of an account's next password, for whoever
+// has shown that he may give it one. It evaluates the account's OPRF, as a login
+// does, but has a bucket of its own by account, which logins begun by strangers
+// do not touch.
+func (s *Service) register(a *account, request []byte) ([]byte, error) {
+	if err := s.Limiter.Allow("password", string(a.id[:])); err != nil {
+		return nil, err
+	}
+	resp, err := s.Opaque.Register(handle.Handle(a.pw.Handle), request)
 	if err != nil {
 		return nil, refusal.Malformed("registration request")
 	}
-	return &resealv1.StartPasswordChangeResponse{RegistrationResponse: resp}, nil
+	return resp, nil
 }
 
 // ChangePassword replaces everything that the old password opened, in one

@@ -8,7 +8,6 @@ import (
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
-	"github.com/reseal/reseal/handle"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
 	"github.com/reseal/reseal/internal/records"
@@ -189,12 +188,9 @@ func (s *Service) StartReset(ctx context.Context, req *resealv1.StartResetReques
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if err := s.Limiter.Allow("password", string(c.Account[:])); err != nil {
-		return nil, err
-	}
-	resp, err := s.Opaque.Register(handle.Handle(a.pw.Handle), req.RegistrationRequest)
+	resp, err := s.register(a, req.RegistrationRequest)
 	if err != nil {
-		return nil, refusal.Malformed("registration request")
+		return nil, err
 	}
 	return &resealv1.StartResetResponse{RegistrationResponse: resp, Credential: a.pw.Credential}, nil
 }
@@ -213,10 +209,10 @@ func (s *Service) FinishReset(ctx context.Context, req *resealv1.FinishResetRequ
 	if !isLen(req.RecoveryAuthHash, 32) || !isLen(req.RecoveryRoot, RootSize) {
 		return nil, refusal.Malformed("recovery")
 	}
-	if err := checkBook(req.Book); err != nil {
+	if err := checkNextBook(req.Book, req.BaseVersion, "reset"); err != nil {
 		return nil, err
 	}
-	if len(req.Book.GetParts()) == 0 || req.Book.Version <= req.BaseVersion || req.Share == nil {
+	if req.Share == nil {
 		return nil, refusal.Malformed("reset")
 	}
 	resp, err := s.finishReset(ctx, c, req)

@@ -28,10 +28,10 @@ func (s *Service) Rotate(ctx context.Context, req *resealv1.RotateRequest) (*res
 	if err := s.checkCredentials(req.OpaqueRecord, req.Capsules, req.KeepSession); err != nil {
 		return nil, err
 	}
-	if err := checkBook(req.Book); err != nil {
+	if err := checkNextBook(req.Book, req.BaseVersion, "rotation"); err != nil {
 		return nil, err
 	}
-	if req.Recovery == nil || len(req.Book.GetParts()) == 0 || req.Book.Version <= req.BaseVersion {
+	if req.Recovery == nil {
 		return nil, refusal.Malformed("rotation")
 	}
 	resp, err := s.rotate(ctx, c, req)
