@@ -173,28 +173,30 @@ same, the contact is marked as verified, and nobody is in between.`,
 	}
 }
 
+// theirNumber is the safety number that the other side sees: the one that was
+// given, or what somebody types who was shown the one here. It is empty where
+// there is none; then nothing is left to do.
+func (c *cli) theirNumber(ctx context.Context, k reseal.Contact, given string, show func(reseal.Contact) error, ask bool) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	if c.json {
+		return "", c.object(contactObject(k))
+	}
+	if err := show(k); err != nil || c.prompt == nil || !ask {
+		return "", err
+	}
+	b, err := c.prompt(ctx, "The number that "+name(k.Handle)+" sees (empty: not now): ", true)
+	return strings.TrimSpace(string(b)), err
+}
+
 func (c *cli) verify(ctx context.Context, a *reseal.Account, handle, number string) error {
 	k, err := a.Contact(ctx, handle)
 	if err != nil {
 		return err
 	}
-	if number == "" && !c.json {
-		if err := c.showNumber(k); err != nil {
-			return err
-		}
-		if c.prompt != nil && !k.Verified {
-			b, err := c.prompt(ctx, "The number that "+name(k.Handle)+" sees (empty: not now): ", true)
-			if err != nil {
-				return err
-			}
-			number = strings.TrimSpace(string(b))
-		}
-	}
-	if number == "" {
-		if c.json {
-			return c.object(contactObject(k))
-		}
-		return nil
+	if number, err = c.theirNumber(ctx, k, number, c.showNumber, !k.Verified); err != nil || number == "" {
+		return err
 	}
 	same, err := a.Verify(ctx, handle, number)
 	if err != nil {

@@ -35,23 +35,8 @@ func (c *cli) trust(ctx context.Context, a *reseal.Account, handle, number strin
 	if err != nil {
 		return err
 	}
-	if number == "" && !c.json {
-		if err := c.showOffered(k); err != nil {
-			return err
-		}
-		if c.prompt != nil && len(k.Offered) > 0 {
-			b, err := c.prompt(ctx, "The number that "+name(k.Handle)+" sees (empty: not now): ", true)
-			if err != nil {
-				return err
-			}
-			number = strings.TrimSpace(string(b))
-		}
-	}
-	if number == "" {
-		if c.json {
-			return c.object(contactObject(k))
-		}
-		return nil
+	if number, err = c.theirNumber(ctx, k, number, c.showOffered, len(k.Offered) > 0); err != nil || number == "" {
+		return err
 	}
 	for _, o := range k.Offered {
 		same, err := identity.SameSafetyNumber(number, o.SafetyNumber)
