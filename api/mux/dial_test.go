@@ -72,7 +72,7 @@ func TestDialNamesWhatIsWrong(t *testing.T) {
 		{"plain to a name", "http://reseal.example", mux.ErrPlain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			c, err := mux.Dial(ctx, tt.url, mux.DialOptions{})
 			if c != nil || !errors.Is(err, tt.want) {

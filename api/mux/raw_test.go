@@ -50,7 +50,7 @@ func (r *raw) write(typ byte, call uint32, payload []byte) {
 
 func (r *raw) bytes(b []byte) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	if err := r.ws.Write(ctx, websocket.MessageBinary, b); err != nil {
 		r.t.Fatalf("write: %v", err)
@@ -76,7 +76,7 @@ func (r *raw) read() rawFrame {
 
 func (r *raw) next() (f rawFrame, err error) {
 	if len(r.rest) == 0 {
-		ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 		defer cancel()
 		if _, r.rest, err = r.ws.Read(ctx); err != nil {
 			return f, err

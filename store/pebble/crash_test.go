@@ -288,7 +288,7 @@ func failAt(t *testing.T, at int64, fault error, stays bool) (hit bool) {
 	})
 	s, err := pebble.Open(folder, storetest.Schema(), pebble.Options{FS: errorfs.Wrap(mem, inject), Clock: w.clock.Now, SweepEvery: -1})
 	if err == nil {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := w.run(ctx, s); errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("write %d (%v) failed: a commit was never answered", at, where.Load())

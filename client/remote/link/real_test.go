@@ -90,7 +90,7 @@ func openLink(t *testing.T, o link.Options) (*link.Link, func(link.Kind) link.St
 	t.Cleanup(func() { _ = l.Close() })
 	return l, func(k link.Kind) link.State {
 		t.Helper()
-		for end := time.After(10 * time.Second); ; {
+		for end := time.After(time.Minute); ; {
 			select {
 			case s := <-states:
 				if s.Kind == k {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -280,7 +281,7 @@ func TestWrongServer(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	h := newHost(t)
 	r := h.remote(t)
-	r.Stall = 100 * time.Millisecond
+	r.Stall = 300 * time.Millisecond
 	var told []string
 	var mu sync.Mutex
 	r.Waiting = func(err error, pause time.Duration) {
@@ -319,7 +320,10 @@ func TestWaiting(t *testing.T) {
 	if err := r.Upload(t.Context(), s.upload(1)); err != nil {
 		t.Fatal(err)
 	}
-	if len(told) != 4 || told[3] != transfer.ErrStalled.Error() || time.Since(start) < time.Second {
+	// On a busy machine an upload that nobody holds up stands still for so short a time, too.
+	stood := func(s string) bool { return s == transfer.ErrStalled.Error() }
+	answered := slices.DeleteFunc(slices.Clone(told), stood)
+	if len(answered) != 3 || len(told) == 3 || time.Since(start) < time.Second {
 		t.Fatalf("told %q in %v", told, time.Since(start))
 	}
 	h.kill()
