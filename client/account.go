@@ -192,6 +192,9 @@ func (s *step) followChain(pin identity.Pin, k *resealv1.AccountKeys) (identity.
 	from := pin
 	for i, b := range append(slices.Clone(k.Rotations), k.List) {
 		l, err := s.e.list(b)
+		if err == nil && l.List.Account != pin.Account {
+			err = identity.ErrOtherAccount // says nothing of this one
+		}
 		if err != nil {
 			return from, nil, err
 		}
