@@ -176,7 +176,7 @@ func (d *Device) caller() caller.Caller {
 func (d *Device) Clock() client.Clock {
 	c := client.Clock{Wall: d.Now(), Mono: d.W.mono - d.started}
 	if d.stream != nil {
-		c.Server = d.W.now
+		c.Server = d.W.now.Add(d.W.ServerSkew)
 	}
 	return c
 }

@@ -33,6 +33,8 @@ type World struct {
 	Answer func(x *Exchange)
 	// Stream may change, drop or multiply what the server streams.
 	Stream func(d *Device, ev *Event) []*Event
+	// ServerSkew is how far ahead of the truth the server says that its clock is.
+	ServerSkew time.Duration
 	// Crash is asked at each step of each device; n counts from 0.
 	Crash func(n int, d *Device) Death
 
