@@ -159,7 +159,7 @@ var engines = []string{"store/memory", "store/pebble", "store/storetest"}
 
 // above are the packages that put a whole system together: commands, what they
 // run, and the worlds that tests need.
-var above = []string{"cmd/...", "internal/demo/...", "internal/testworld/...", "internal/world/...", "internal/sim/...", "resealtest"}
+var above = []string{"cmd/...", "internal/demo/...", "internal/testworld/...", "internal/world/...", "internal/sim/...", "internal/attacks/...", "resealtest"}
 
 func TestOnlyCommandsPickAStore(t *testing.T) {
 	picked := false
