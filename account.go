@@ -19,6 +19,7 @@ import (
 	"github.com/reseal/reseal/client/remote/transfer"
 	"github.com/reseal/reseal/client/vault"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/secretmem"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/seal"
 )
@@ -206,7 +207,12 @@ func (a *Account) clock() client.Clock {
 }
 
 // step lets one event happen: the batch is durable before the effects begin.
-func (a *Account) step(ev client.Event) error {
+func (a *Account) step(ev client.Event) (err error) {
+	secretmem.Do(func() { err = a.stepHere(ev) })
+	return err
+}
+
+func (a *Account) stepHere(ev client.Event) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {

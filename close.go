@@ -7,6 +7,7 @@ import (
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/internal/secretmem"
 )
 
 // CloseAccount deletes the account: everything that the server has of it within
@@ -37,7 +38,9 @@ func (a *Account) CloseAccount(ctx context.Context, pass []byte) error {
 	a.halt()
 	err = a.section.Erase()
 	a.events.close()
-	return vaultError(errors.Join(err, a.in.vault.RemoveSession(a.id)))
+	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
+	secretmem.Scrub()
+	return vaultError(err)
 }
 
 // noteClosed: the server knows nobody of a contact's handle any more.

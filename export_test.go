@@ -2,6 +2,9 @@ package reseal
 
 import (
 	"context"
+	"encoding/base64"
+	"slices"
+	"strconv"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
@@ -46,4 +49,66 @@ func TokenOf(a *Account) string { return a.bearer() }
 func EndSession(ctx context.Context, a *Account, id [16]byte) error {
 	_, err := a.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{Id: id[:]})
 	return err
+}
+
+// Secrets hands every secret of an account to yield, with its name, as far as
+// the account and a login with its password bring them, and clears its copies.
+func Secrets(ctx context.Context, a *Account, pass []byte, yield func(name string, b []byte)) error {
+	give := func(name string, b []byte) {
+		yield(name, b)
+		clear(b)
+	}
+	c, err := a.authenticate(ctx, pass)
+	if err != nil {
+		return err
+	}
+	_, _ = c.remote.account.EndSession(ctx, &resealv1.EndSessionRequest{})
+	_ = c.remote.link.Close()
+	give("account key", c.capsule.Account.Seed())
+	for name, k := range map[string]interface{ Bytes() [32]byte }{
+		"K_row": c.capsule.Row, "K_book": c.capsule.Book, "K_share": c.capsule.Share, "K_rec": c.capsule.Recovery,
+		"another session": c.session,
+	} {
+		b := k.Bytes()
+		give(name, b[:])
+	}
+	export := c.export.Bytes()
+	give("export key", export[:])
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	give("device key", a.engine.DeviceKey().Seed())
+	give("token", slices.Clone([]byte(a.token)))
+	raw, err := base64.RawURLEncoding.DecodeString(string(a.token))
+	if err != nil {
+		return err
+	}
+	give("session", raw[16:])
+	share, err := a.section.Share()
+	if err != nil {
+		return err
+	}
+	value := share.Value.Bytes()
+	give("server share", value[:])
+	all, err := a.engine.Inbox(a.in.now(), false)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		o, err := a.engine.Opening(a.in.now(), m.ID)
+		if err != nil {
+			return err
+		}
+		give("key of a content", o.CEK[:])
+	}
+	for name, b := range a.section.Range("epoch/") {
+		// The two seeds, 32 bytes each, are the only such fields.
+		for i := 0; i+34 <= len(b); i++ {
+			if (b[i] == 2<<3|2 || b[i] == 3<<3|2) && b[i+1] == 32 {
+				give(name+" "+strconv.Itoa(int(b[i]>>3)), b[i+2:i+34])
+				i += 33
+			}
+		}
+		clear(b)
+	}
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/reseal/reseal/client/vault"
 	"github.com/reseal/reseal/handle"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/secretmem"
 	"github.com/reseal/reseal/opaque"
 )
 
@@ -66,7 +67,9 @@ func (in *Installation) authenticate(ctx context.Context, server, name string, p
 	if err != nil {
 		return nil, err
 	}
-	c, err := in.exchange(ctx, r, h, normal)
+	defer clear(normal)
+	var c *credentials
+	secretmem.Do(func() { c, err = in.exchange(ctx, r, h, normal) })
 	if err != nil {
 		_ = r.link.Close()
 		return nil, in.callError(err)
@@ -194,7 +197,10 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 		return nil, Login{}, err
 	}
 	defer c.remote.link.Close()
-	section, share, how, err := in.section(ctx, c)
+	var section *vault.Section
+	var share []byte
+	var how Login
+	secretmem.Do(func() { section, share, how, err = in.section(ctx, c) })
 	if err != nil {
 		return nil, how, in.callError(err)
 	}

@@ -9,6 +9,7 @@ import (
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/remote/link"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/secretmem"
 )
 
 // LogOutOptions say how to log out.
@@ -23,7 +24,9 @@ type LogOutOptions struct {
 const logoutPatience = 5 * time.Second
 
 // LogOut answers what is open (5 seconds at most), seals the section anew under
-// a fresh local share, wipes all keys and ends the session. The device stays in
+// a fresh local share, wipes all keys and ends the session. It then collects
+// garbage and clears what the runtime has freed, of the whole process: a tenth
+// of a second or some. The device stays in
 // the account's list: what is sent meanwhile opens at the next login here. It
 // works without a server; then the session ends there by itself.
 //
@@ -60,11 +63,13 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 	if o.Remove {
 		err = errors.Join(a.section.Erase(), a.dropFiles(func(string) bool { return true }))
 	} else {
-		err = a.section.Lock()
+		secretmem.Do(func() { err = a.section.Lock() })
 	}
 	a.events.close()
 	a.in.vault.Stamp(filesName)
-	return unsecured, vaultError(errors.Join(err, a.in.vault.RemoveSession(a.id)))
+	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
+	secretmem.Scrub()
+	return unsecured, vaultError(err)
 }
 
 // halt ends everything that runs for the account, before its section is sealed.

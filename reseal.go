@@ -18,6 +18,7 @@ import (
 
 	"github.com/reseal/reseal/client/vault"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/secretmem"
 )
 
 // DefaultServer is the server where Options names none.
@@ -198,7 +199,8 @@ func (in *Installation) Resume(ctx context.Context) ([]*Account, error) {
 			all = append(all, a)
 			continue
 		}
-		a, err := in.resume(ctx, s)
+		var a *Account
+		secretmem.Do(func() { a, err = in.resume(ctx, s) })
 		if err != nil {
 			errs = append(errs, &AccountError{s.Handle, err})
 			continue
@@ -245,6 +247,7 @@ func (in *Installation) end(a *Account) {
 	go func() {
 		a.stop()
 		_ = in.vault.RemoveSession(a.id)
+		secretmem.Scrub()
 		in.mu.Lock()
 		delete(in.ending, a)
 		in.mu.Unlock()

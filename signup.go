@@ -11,6 +11,7 @@ import (
 	"github.com/reseal/reseal/client/remote/link"
 	"github.com/reseal/reseal/handle"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/secretmem"
 	"github.com/reseal/reseal/invite"
 	"github.com/reseal/reseal/opaque"
 )
@@ -43,10 +44,12 @@ func (in *Installation) signUpBy(ctx context.Context, name string, pass, invited
 	if err != nil {
 		return nil, RecoveryCode{}, as(ErrHandle, err)
 	}
-	normal, err := password.Check(string(pass), h)
+	var normal []byte
+	secretmem.Do(func() { normal, err = password.Check(string(pass), h) })
 	if err != nil {
 		return nil, RecoveryCode{}, err
 	}
+	defer clear(normal)
 	r, err := in.connect(in.o.Server, link.Token{})
 	if err != nil {
 		return nil, RecoveryCode{}, err
@@ -55,7 +58,9 @@ func (in *Installation) signUpBy(ctx context.Context, name string, pass, invited
 	if err := r.first(ctx); err != nil {
 		return nil, RecoveryCode{}, in.callError(err)
 	}
-	a, code, err := in.signUp(ctx, r, h, normal, invited)
+	var a *Account
+	var code RecoveryCode
+	secretmem.Do(func() { a, code, err = in.signUp(ctx, r, h, normal, invited) })
 	return a, code, in.callError(err)
 }
 

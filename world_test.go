@@ -205,4 +205,9 @@ func open(t testing.TB, a *reseal.Account, id reseal.MessageID) (reseal.Content,
 	return got, body.Bytes()
 }
 
-func TestMain(m *testing.M) { os.Exit(m.Run()) }
+func TestMain(m *testing.M) {
+	if home := os.Getenv("RESEAL_TEST_HOME"); home != "" {
+		os.Exit(lifeOfSecrets(home)) // the process of TestNoKeysAfterLogout
+	}
+	os.Exit(m.Run())
+}

@@ -102,7 +102,8 @@ func Open(o Options) (*Link, error) {
 		}
 	}
 	if o.connect == nil {
-		o.connect = func(ctx context.Context, t Token) (session, error) { return dial(ctx, o.URL, o.Dial, t) }
+		url, how := o.URL, o.Dial // not all of o, which has the token
+		o.connect = func(ctx context.Context, t Token) (session, error) { return dial(ctx, url, how, t) }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Link{
@@ -135,6 +136,9 @@ func dial(ctx context.Context, url string, o mux.DialOptions, t Token) (session,
 func (l *Link) Close() error {
 	l.cancel()
 	<-l.done
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.token, l.o.Token = Token{}, Token{} // who keeps a closed Link keeps no secret
 	return nil
 }
 
