@@ -65,8 +65,14 @@ func name(handle string) string {
 	return terminal.Line(handle)
 }
 
+// stamped is the version of a release, set by script/release.sh.
+var stamped string
+
 // version is what the binary was built from.
 func version() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
