@@ -160,6 +160,26 @@ func TestSealRefuses(t *testing.T) {
 
 // Both sides must refuse a peer whose X25519 key gives zero, whatever that peer
 // put into the wrap.
+// A maker that seals under its certified key and names another one in the
+// context is refused, although key and context agree for themselves.
+func TestOpenComparesTheMakersKey(t *testing.T) {
+	alice, bob, s := newDevice(t, "alice", "phone"), newDevice(t, "bob", "phone"), newSecret()
+	h := newHeader(alice, bob.account, s.Digest)
+	ctx := wrapContext(alice, bob)
+	ctx.From.Auth = newDevice(t, "mallory", "phone").auth.Public()
+	z, err := alice.auth.DH(bob.auth.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := sealWith(ctx, bob.epoch.Public(), &z, h, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Open(w, bob.epoch, bob.auth, alice.auth.Public(), h); !errors.Is(err, ErrOpen) || got != (Secret{}) {
+		t.Fatal(err)
+	}
+}
+
 func TestOpenRefusesLowOrderAuth(t *testing.T) {
 	alice, bob := newDevice(t, "alice", "phone"), newDevice(t, "bob", "phone")
 	s := newSecret()

@@ -179,6 +179,22 @@ var wraps = Group{"Wraps", []Attack{
 			s.t.Fatal("the key came back")
 		}
 	}, ""},
+	{"wrap-after-the-expiry", "a key that comes when the message is over, before anybody looked at the clock", "it is not opened, and no key is kept", func(s *stage) {
+		var late [][]byte
+		s.tell(aboutWraps(s.b1, func(all [][]byte) [][]byte {
+			late = all
+			return nil
+		}))
+		m := s.send(message.Keep)
+		s.over[m] = true
+		s.Pass(31 * 24 * time.Hour)
+		id := m.ID()
+		s.inject(s.b1, &world.Event{Event: &resealv1.EventsResponse_Wraps{Wraps: &resealv1.NewWraps{MessageId: id[:], Wraps: late}}})
+		if s.b1.Holds(m.Content.CEK[:]) {
+			s.t.Fatal("the key is kept")
+		}
+		s.hidden(m, s.b1)
+	}, ""},
 	{"wrap-a-week-late", "delay", "opens when it comes", func(s *stage) {
 		s.tell(aboutWraps(s.b1, func([][]byte) [][]byte { return nil }))
 		m := s.send(message.Keep)
