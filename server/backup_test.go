@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectinprocess"
 
 	"github.com/reseal/reseal/api/blobs"
@@ -21,6 +23,7 @@ import (
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/backup"
 	"github.com/reseal/reseal/server/limits"
 	"github.com/reseal/reseal/store/pebble"
 )
@@ -193,5 +196,52 @@ func TestNoBackup(t *testing.T) {
 	w := tw.New(t, nil)
 	if err := w.Server.Backup(context.Background(), filepath.Join(t.TempDir(), "copy")); !errors.Is(err, server.ErrNoBackup) {
 		t.Errorf("of a store in memory: %v", err)
+	}
+}
+
+// What the operator is told of a backup that cannot be made, and one that is.
+func TestAdminBackup(t *testing.T) {
+	dir := t.TempDir()
+	st, err := pebble.Open(filepath.Join(dir, "data", "store"), server.Schema(), pebble.Options{MinFree: 1, Clock: begin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	w := tw.New(t, func(c *server.Config) { c.Store, c.BlobFolder = st, filepath.Join(dir, "data", "blobs") })
+	op := operator(t, w)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "data"), link); err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]connect.Code{
+		"copy":                                   connect.CodeInvalidArgument,
+		filepath.Join(dir, "data"):               connect.CodeInvalidArgument,
+		filepath.Join(dir, "data", "x"):          connect.CodeInvalidArgument,
+		filepath.Join(dir, "data", "blobs", "x"): connect.CodeInvalidArgument,
+		filepath.Join(link, "x", "y"):            connect.CodeInvalidArgument,
+		dir:                                      connect.CodeAlreadyExists,
+	} {
+		if _, err := op.Backup(ctx, &resealv1.BackupRequest{Folder: folder}); connect.CodeOf(err) != want {
+			t.Errorf("%s: %v", folder, err)
+		}
+	}
+	copied := filepath.Join(dir, "data2")
+	if _, err := op.Backup(ctx, &resealv1.BackupRequest{Folder: copied}); err != nil {
+		t.Fatal(err)
+	}
+	if err := backup.Check(copied); err != nil {
+		t.Error(err)
+	}
+	if _, err := op.Backup(ctx, &resealv1.BackupRequest{Folder: copied}); connect.CodeOf(err) != connect.CodeAlreadyExists {
+		t.Error(err)
+	}
+	// One at a time.
+	release := server.HoldBackups(w.Server)
+	if _, err := op.Backup(ctx, &resealv1.BackupRequest{Folder: filepath.Join(dir, "third")}); connect.CodeOf(err) != connect.CodeAborted {
+		t.Error(err)
+	}
+	release()
+	if _, err := op.Backup(ctx, &resealv1.BackupRequest{Folder: filepath.Join(dir, "third")}); err != nil {
+		t.Error(err)
 	}
 }

@@ -14,3 +14,9 @@ func SetConnTimes(s *Server, d time.Duration) {
 	s.http.ReadHeaderTimeout, s.http.IdleTimeout = d, d
 	s.http.HTTP2.SendPingTimeout, s.http.HTTP2.PingTimeout, s.http.HTTP2.WriteByteTimeout = d, d, d
 }
+
+// HoldBackups makes as if a backup were being made until release is called.
+func HoldBackups(s *Server) (release func()) {
+	s.copying.Lock()
+	return s.copying.Unlock
+}

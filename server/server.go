@@ -106,6 +106,7 @@ type Server struct {
 	conns    atomic.Int64
 	addr     atomic.Pointer[net.Addr]
 	served   atomic.Bool
+	copying  sync.Mutex // one backup at a time
 }
 
 // Schema is every key that a server writes; the store must be opened with it.

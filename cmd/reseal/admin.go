@@ -29,7 +29,7 @@ func newAdmin(c *cli) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "admin",
-		Short: "What the operator of a server does: invites, counts, sessions, accounts",
+		Short: "What the operator of a server does: invites, counts, sessions, accounts, backups",
 		Long: `Speaks with the server that runs with DATA on this machine, over a socket in that
 folder; who may open the folder may use it. It shows counts and times: contents
 are not at the server, and neither is the key of any.`,
@@ -87,7 +87,7 @@ are not at the server, and neither is the key of any.`,
 			}
 			return c.done("ended "+strconv.Itoa(int(resp.Ended))+" sessions of", map[string]any{"account": args[0], "ended": resp.Ended})
 		}),
-	}, c.adminDelete(call))
+	}, c.adminDelete(call), c.adminBackup(call))
 	return cmd
 }
 

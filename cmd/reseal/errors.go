@@ -17,6 +17,7 @@ import (
 	"github.com/reseal/reseal/internal/terminal"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/backup"
 	"github.com/reseal/reseal/server/certs"
 	"github.com/reseal/reseal/store"
 )
@@ -146,6 +147,11 @@ var kinds = []kind{
 	{"no_server", any_(errNoAdmin), "", `--data or RESEAL_DATA says which folder; "reseal serve" starts one`},
 	{"unknown_invite", any_(errNoInvite), "", `"reseal admin invites" lists them`},
 	{"invite_used", any_(errInviteUsed), "", `"reseal admin accounts" shows how many accounts there are`},
+	{"backup_exists", any_(errBackupThere), "", "give a folder that is not there yet"},
+	{"backup_runs", any_(errBackupRuns), "", "wait until it is done; one at a time"},
+	{"backup_inside", any_(errBackupInside), "", "give a folder elsewhere, best on another disk"},
+	{"backup_unfinished", any_(backup.ErrUnfinished), "", "take another copy; this one can be deleted"},
+	{"backup_full", any_(errBackupFull), "", "make room there, or give a folder on another disk; the server goes on"},
 	{"no_account", any_(errNoAccount), "", "check the handle"},
 	{"exists", any_(errExists, fs.ErrExist), "", "choose another name, or --force to replace it"},
 	{"no_file", any_(fs.ErrNotExist, errNotFile), "", "check the name"},

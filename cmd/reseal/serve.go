@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/backup"
 	"github.com/reseal/reseal/server/certs"
 	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/pebble"
@@ -30,7 +31,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	log := slog.New(slog.NewTextHandler(c.stderr, nil))
 	now := func() time.Time { return time.Now().Add(time.Duration(f.clock)) }
-	if err := os.MkdirAll(f.data, 0o700); err != nil {
+	if err := errors.Join(backup.Check(f.data), os.MkdirAll(f.data, 0o700)); err != nil {
 		return err
 	}
 	st, err := pebble.Open(filepath.Join(f.data, "store"), server.Schema(), pebble.Options{Logger: log, Clock: now})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/reseal/reseal/internal/terminal"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/backup"
 	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/pebble"
 )
@@ -105,6 +106,9 @@ func (c *cli) checkData(ctx context.Context, f serveFlags) (all []finding, runs 
 		all = append(all, good("data", f.data))
 	}
 	all = append(all, c.checkRoom(f.data))
+	if err := backup.Check(f.data); err != nil {
+		return append(all, c.bad("data", err)), false
+	}
 	if _, err := os.Stat(filepath.Join(f.data, "store")); err != nil {
 		return append(all, good("store", "will be made")), false
 	}

@@ -1,6 +1,6 @@
 // Package admin is what the operator may do with the accounts of a server: make
-// and withdraw invites, count, end sessions, delete an account. It has no
-// contents to show, and shows no more than it must of who uses the server.
+// and withdraw invites, count, end sessions, delete an account, copy everything.
+// It has no contents to show, and shows no more than it must of who uses the server.
 //
 // Its calls (reseal.v1.AdminService) have no session and no limit: who can reach
 // them may do everything. They are served on a unix socket in the data folder
@@ -46,9 +46,12 @@ type Service struct {
 	Store    store.Store
 	Lister   store.Lister
 	Accounts Accounts
-	Log      *slog.Logger
-	Now      func() time.Time
-	Rand     io.Reader
+	// Copy makes a consistent copy of everything in a folder that is not there,
+	// durable when it returns. Its error is told to the operator as it is.
+	Copy func(ctx context.Context, folder string) error
+	Log  *slog.Logger
+	Now  func() time.Time
+	Rand io.Reader
 }
 
 func (s *Service) now() identity.Time { return identity.TimeOf(s.Now()) }

@@ -39,8 +39,23 @@ type Blobs interface {
 	CopyTo(ctx context.Context, folder string) error
 }
 
-// unfinished ends the name of a copy that is being made.
-const unfinished = ".part"
+// Unfinished ends the name of a copy that is being made.
+const Unfinished = ".part"
+
+// marker is a file that lies in a copy until it is whole.
+const marker = "UNFINISHED"
+
+// ErrUnfinished: a folder is what is left of a backup that was cut short.
+var ErrUnfinished = errors.New("backup: this copy was cut short and is of no use")
+
+// Check tells whether a data folder may be used: ErrUnfinished if it is a copy
+// that was cut short.
+func Check(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, marker)); err == nil {
+		return fmt.Errorf("%w: %s", ErrUnfinished, dir)
+	}
+	return nil
+}
 
 // Write makes a copy in dir, which must not be there: fs.ErrExist. The copy gets
 // its name when all of it is durable; one that a crash or an error cut short lies
@@ -53,15 +68,27 @@ func Write(ctx context.Context, dir string, s Store, b Blobs) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backup: %w", err)
 	}
-	part := dir + unfinished
+	part := dir + Unfinished
 	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o700)); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	if err := write(ctx, part, s, b); err != nil {
+	err := errors.Join(os.WriteFile(filepath.Join(part, marker), nil, 0o600), syncDir(part))
+	if err == nil {
+		err = write(ctx, part, s, b)
+	}
+	if err != nil {
 		// What is there so far is of no use, and may be what fills the disk.
 		return fmt.Errorf("backup: %w", errors.Join(err, os.RemoveAll(part)))
 	}
-	if err := errors.Join(syncDir(part), os.Rename(part, dir), syncDir(filepath.Dir(dir))); err != nil {
+	// Durable as a whole first, and only then without its mark and with its name.
+	err = syncDir(part)
+	if err == nil {
+		err = errors.Join(os.Remove(filepath.Join(part, marker)), syncDir(part))
+	}
+	if err == nil {
+		err = errors.Join(os.Rename(part, dir), syncDir(filepath.Dir(dir)))
+	}
+	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil

@@ -57,11 +57,23 @@ func TestWrite(t *testing.T) {
 	if p := new(parts); !errors.Is(backup.Write(ended, dir, p, p), context.Canceled) || slices.Contains(p.calls, "checkpoint") {
 		t.Error("a copy that was given up")
 	}
+	// While it is made it is marked.
+	p := &parts{}
+	seen := errors.New("seen")
+	err := backup.Write(ctx, dir, storeFunc(func(string) error {
+		if !errors.Is(backup.Check(dir+backup.Unfinished), backup.ErrUnfinished) {
+			t.Error("not marked")
+		}
+		return seen
+	}), p)
+	if !errors.Is(err, seen) {
+		t.Error(err)
+	}
 	// One that a crash cut short is in nobody's way.
 	if err := errors.Join(os.MkdirAll(filepath.Join(dir+".part", "store"), 0o700), os.WriteFile(filepath.Join(dir+".part", "old"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	p := new(parts)
+	p = new(parts)
 	if err := backup.Write(ctx, dir+"/", p, p); err != nil {
 		t.Fatal(err)
 	}
@@ -84,3 +96,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("over another copy: %v", err)
 	}
 }
+
+type storeFunc func(folder string) error
+
+func (f storeFunc) Checkpoint(folder string) error { return f(folder) }

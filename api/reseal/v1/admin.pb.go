@@ -797,6 +797,88 @@ func (*DeleteAccountResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
+type BackupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute path at the server's machine. The folder is not there yet, and lies
+	// outside the data folder.
+	Folder        string `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BackupRequest) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
 var File_reseal_v1_admin_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_admin_proto_rawDesc = "" +
@@ -843,7 +925,10 @@ const file_reseal_v1_admin_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\rR\x05ended\".\n" +
 	"\x14DeleteAccountRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\"\x17\n" +
-	"\x15DeleteAccountResponse2\xd1\x04\n" +
+	"\x15DeleteAccountResponse\"'\n" +
+	"\rBackupRequest\x12\x16\n" +
+	"\x06folder\x18\x01 \x01(\tR\x06folder\"\x10\n" +
+	"\x0eBackupResponse2\x90\x05\n" +
 	"\fAdminService\x12R\n" +
 	"\rCreateInvites\x12\x1f.reseal.v1.CreateInvitesRequest\x1a .reseal.v1.CreateInvitesResponse\x12L\n" +
 	"\vListInvites\x12\x1d.reseal.v1.ListInvitesRequest\x1a\x1e.reseal.v1.ListInvitesResponse\x12O\n" +
@@ -851,7 +936,8 @@ const file_reseal_v1_admin_proto_rawDesc = "" +
 	"\rCountAccounts\x12\x1f.reseal.v1.CountAccountsRequest\x1a .reseal.v1.CountAccountsResponse\x12X\n" +
 	"\x0fDescribeAccount\x12!.reseal.v1.DescribeAccountRequest\x1a\".reseal.v1.DescribeAccountResponse\x12L\n" +
 	"\vEndSessions\x12\x1d.reseal.v1.EndSessionsRequest\x1a\x1e.reseal.v1.EndSessionsResponse\x12R\n" +
-	"\rDeleteAccount\x12\x1f.reseal.v1.DeleteAccountRequest\x1a .reseal.v1.DeleteAccountResponseB1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
+	"\rDeleteAccount\x12\x1f.reseal.v1.DeleteAccountRequest\x1a .reseal.v1.DeleteAccountResponse\x12=\n" +
+	"\x06Backup\x12\x18.reseal.v1.BackupRequest\x1a\x19.reseal.v1.BackupResponseB1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
 
 var (
 	file_reseal_v1_admin_proto_rawDescOnce sync.Once
@@ -865,7 +951,7 @@ func file_reseal_v1_admin_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_admin_proto_rawDescData
 }
 
-var file_reseal_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_reseal_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_reseal_v1_admin_proto_goTypes = []any{
 	(*CreateInvitesRequest)(nil),    // 0: reseal.v1.CreateInvitesRequest
 	(*CreateInvitesResponse)(nil),   // 1: reseal.v1.CreateInvitesResponse
@@ -883,6 +969,8 @@ var file_reseal_v1_admin_proto_goTypes = []any{
 	(*EndSessionsResponse)(nil),     // 13: reseal.v1.EndSessionsResponse
 	(*DeleteAccountRequest)(nil),    // 14: reseal.v1.DeleteAccountRequest
 	(*DeleteAccountResponse)(nil),   // 15: reseal.v1.DeleteAccountResponse
+	(*BackupRequest)(nil),           // 16: reseal.v1.BackupRequest
+	(*BackupResponse)(nil),          // 17: reseal.v1.BackupResponse
 }
 var file_reseal_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: reseal.v1.CreateInvitesResponse.invites:type_name -> reseal.v1.NewInvite
@@ -894,15 +982,17 @@ var file_reseal_v1_admin_proto_depIdxs = []int32{
 	10, // 6: reseal.v1.AdminService.DescribeAccount:input_type -> reseal.v1.DescribeAccountRequest
 	12, // 7: reseal.v1.AdminService.EndSessions:input_type -> reseal.v1.EndSessionsRequest
 	14, // 8: reseal.v1.AdminService.DeleteAccount:input_type -> reseal.v1.DeleteAccountRequest
-	1,  // 9: reseal.v1.AdminService.CreateInvites:output_type -> reseal.v1.CreateInvitesResponse
-	4,  // 10: reseal.v1.AdminService.ListInvites:output_type -> reseal.v1.ListInvitesResponse
-	7,  // 11: reseal.v1.AdminService.RevokeInvite:output_type -> reseal.v1.RevokeInviteResponse
-	9,  // 12: reseal.v1.AdminService.CountAccounts:output_type -> reseal.v1.CountAccountsResponse
-	11, // 13: reseal.v1.AdminService.DescribeAccount:output_type -> reseal.v1.DescribeAccountResponse
-	13, // 14: reseal.v1.AdminService.EndSessions:output_type -> reseal.v1.EndSessionsResponse
-	15, // 15: reseal.v1.AdminService.DeleteAccount:output_type -> reseal.v1.DeleteAccountResponse
-	9,  // [9:16] is the sub-list for method output_type
-	2,  // [2:9] is the sub-list for method input_type
+	16, // 9: reseal.v1.AdminService.Backup:input_type -> reseal.v1.BackupRequest
+	1,  // 10: reseal.v1.AdminService.CreateInvites:output_type -> reseal.v1.CreateInvitesResponse
+	4,  // 11: reseal.v1.AdminService.ListInvites:output_type -> reseal.v1.ListInvitesResponse
+	7,  // 12: reseal.v1.AdminService.RevokeInvite:output_type -> reseal.v1.RevokeInviteResponse
+	9,  // 13: reseal.v1.AdminService.CountAccounts:output_type -> reseal.v1.CountAccountsResponse
+	11, // 14: reseal.v1.AdminService.DescribeAccount:output_type -> reseal.v1.DescribeAccountResponse
+	13, // 15: reseal.v1.AdminService.EndSessions:output_type -> reseal.v1.EndSessionsResponse
+	15, // 16: reseal.v1.AdminService.DeleteAccount:output_type -> reseal.v1.DeleteAccountResponse
+	17, // 17: reseal.v1.AdminService.Backup:output_type -> reseal.v1.BackupResponse
+	10, // [10:18] is the sub-list for method output_type
+	2,  // [2:10] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -919,7 +1009,7 @@ func file_reseal_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_admin_proto_rawDesc), len(file_reseal_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

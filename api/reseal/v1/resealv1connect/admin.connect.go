@@ -39,6 +39,8 @@ const (
 	AdminServiceEndSessionsProcedure = "/reseal.v1.AdminService/EndSessions"
 	// AdminServiceDeleteAccountProcedure is the procedure name of the AdminService's DeleteAccount RPC.
 	AdminServiceDeleteAccountProcedure = "/reseal.v1.AdminService/DeleteAccount"
+	// AdminServiceBackupProcedure is the procedure name of the AdminService's Backup RPC.
+	AdminServiceBackupProcedure = "/reseal.v1.AdminService/Backup"
 )
 
 var (
@@ -91,6 +93,13 @@ var (
 			Procedure:  AdminServiceDeleteAccountProcedure,
 		}
 	})
+	adminServiceBackupSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_admin_proto.Services().ByName("AdminService").Methods().ByName("Backup"),
+			Procedure:  AdminServiceBackupProcedure,
+		}
+	})
 )
 
 // AdminServiceClient is a client for the reseal.v1.AdminService service.
@@ -106,6 +115,9 @@ type AdminServiceClient interface {
 	EndSessions(context.Context, *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error)
 	// DeleteAccount does what its owner does by closing it.
 	DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error)
+	// Backup makes a consistent copy of records and files while the server runs,
+	// durable when it answers. One at a time.
+	Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the reseal.v1.AdminService service. Multiple
@@ -127,6 +139,9 @@ type AdminServiceHandler interface {
 	EndSessions(context.Context, *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error)
 	// DeleteAccount does what its owner does by closing it.
 	DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error)
+	// Backup makes a consistent copy of records and files while the server runs,
+	// durable when it answers. One at a time.
+	Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error)
 }
 
 // RegisterAdminServiceHandler registers svc as the reseal.v1.AdminService implementation on server.
@@ -140,6 +155,7 @@ func RegisterAdminServiceHandler(server *connect.Server, svc AdminServiceHandler
 		connect.Method{Spec: adminServiceDescribeAccountSpec(), Handler: adapter.describeAccount},
 		connect.Method{Spec: adminServiceEndSessionsSpec(), Handler: adapter.endSessions},
 		connect.Method{Spec: adminServiceDeleteAccountSpec(), Handler: adapter.deleteAccount},
+		connect.Method{Spec: adminServiceBackupSpec(), Handler: adapter.backup},
 	)
 }
 
@@ -172,6 +188,10 @@ func (UnimplementedAdminServiceHandler) EndSessions(context.Context, *v1.EndSess
 
 func (UnimplementedAdminServiceHandler) DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AdminService.DeleteAccount is not implemented")
+}
+
+func (UnimplementedAdminServiceHandler) Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AdminService.Backup is not implemented")
 }
 
 type adminServiceClient struct {
@@ -229,6 +249,14 @@ func (c *adminServiceClient) EndSessions(ctx context.Context, req *v1.EndSession
 func (c *adminServiceClient) DeleteAccount(ctx context.Context, req *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error) {
 	var res v1.DeleteAccountResponse
 	if err := c.client.CallUnary(ctx, adminServiceDeleteAccountSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminServiceClient) Backup(ctx context.Context, req *v1.BackupRequest) (*v1.BackupResponse, error) {
+	var res v1.BackupResponse
+	if err := c.client.CallUnary(ctx, adminServiceBackupSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -314,6 +342,18 @@ func (h adminServiceHandler) deleteAccount(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	res, err := h.svc.DeleteAccount(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminServiceHandler) backup(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.BackupRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Backup(ctx, &req)
 	if err != nil {
 		return err
 	}
