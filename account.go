@@ -134,7 +134,7 @@ func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account,
 // sealed, for the next login.
 func (in *Installation) resumeFailed(s *vault.Session, err error) error {
 	if isSessionEnd(err) {
-		return errors.Join(ErrSessionEnded, in.vault.RemoveSession(s.Account))
+		return errors.Join(sessionEnd(err), in.vault.RemoveSession(s.Account))
 	}
 	return in.callError(err)
 }
@@ -329,7 +329,7 @@ func (a *Account) answered(c client.Call, resp proto.Message, err error) {
 	ev := client.Answered{Call: c, Response: resp}
 	if err != nil {
 		if isSessionEnd(err) {
-			a.sessionEnded()
+			a.sessionEnded(err)
 			return
 		}
 		d := refusal.Detail(err)
@@ -416,12 +416,16 @@ func (a *Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "accoun
 
 // sessionEnded: the session was ended at the server. The keys are wiped, the
 // session record goes; the next login finds the section.
-func (a *Account) sessionEnded() {
+func (a *Account) sessionEnded(why error) {
 	if a.leaving.Load() || !a.synced.end() {
 		return
 	}
-	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now()})
-	a.cancel(ErrSessionEnded)
+	end := sessionEnd(why)
+	if errors.Is(end, ErrRemoved) {
+		a.events.send(Event{Kind: KindRemoved, Time: a.in.o.Now()})
+	}
+	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now(), Err: end})
+	a.cancel(end)
 	a.in.end(a)
 }
 

@@ -34,7 +34,8 @@ var (
 	ErrNotReseal = errors.New("reseal: what answers is no reseal server")
 	// ErrServer: what the server served does not verify: it is broken or lies.
 	ErrServer = errors.New("reseal: what the server serves does not verify")
-	// ErrSessionEnded: the session was ended; log in again.
+	// ErrSessionEnded: the session was ended; log in again. With ErrRemoved as
+	// well, by the server's word, the device was removed.
 	ErrSessionEnded = errors.New("reseal: the session has ended")
 	// ErrSessionRecord: the session record and the section here do not belong
 	// together: Forget the login and log in again.
@@ -210,15 +211,13 @@ func (in *Installation) callError(err error) error {
 		return as(ErrOffline, err)
 	case errors.Is(err, link.ErrNotReseal), errors.Is(err, transfer.ErrNotReseal):
 		return as(ErrNotReseal, err)
-	case errors.Is(err, link.ErrSessionEnded):
-		return as(ErrSessionEnded, err)
+	case isSessionEnd(err):
+		return sessionEnd(err)
 	}
 	d := refusal.Detail(err)
 	switch d.GetReason() {
 	case resealv1.Reason_REASON_LOGIN_FAILED:
 		return ErrLogin
-	case resealv1.Reason_REASON_SESSION_ENDED:
-		return ErrSessionEnded
 	case resealv1.Reason_REASON_HANDLE_TAKEN:
 		return ErrHandleTaken
 	case resealv1.Reason_REASON_SIGNUP_CLOSED:

@@ -45,7 +45,7 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 		if err := a.RemoveDevice(ctx, a.device, o.Password); err != nil {
 			a.leaving.Store(false)
 			if a.remote.link.State().Kind == link.SessionEnded {
-				a.sessionEnded() // it did happen, although the answer was lost
+				a.sessionEnded(a.remote.link.State().Err) // it did happen, although the answer was lost
 			}
 			return 0, err
 		}

@@ -38,7 +38,7 @@ func (a *Account) run() {
 	for a.ctx.Err() == nil {
 		if err := a.remote.link.Wait(a.ctx); err != nil {
 			if isSessionEnd(err) {
-				a.sessionEnded()
+				a.sessionEnded(err)
 			}
 			return
 		}
@@ -48,7 +48,7 @@ func (a *Account) run() {
 		a.stepLogged(client.Disconnected{})
 		a.events.send(Event{Kind: KindDisconnected, Time: a.in.o.Now()})
 		if isSessionEnd(err) {
-			a.sessionEnded()
+			a.sessionEnded(err)
 			return
 		}
 		if time.Since(began) > 10*time.Second {

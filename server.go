@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -117,6 +118,15 @@ func bearer(a identity.AccountID, s opaque.SessionSecret) link.Token {
 func bearerText(a identity.AccountID, s opaque.SessionSecret) string {
 	secret := s.Bytes()
 	return base64.RawURLEncoding.EncodeToString(append(a[:], secret[:]...))
+}
+
+// sessionEnd is what a caller is told of a dead session: ErrSessionEnded, and
+// ErrRemoved as well where the server says so.
+func sessionEnd(err error) error {
+	if refusal.Detail(err).GetRemoved() {
+		return fmt.Errorf("%w: %w", ErrSessionEnded, ErrRemoved)
+	}
+	return ErrSessionEnded
 }
 
 // isSessionEnd tells whether an error means that the session is dead.

@@ -105,13 +105,13 @@ func (s *Service) lookup(ctx context.Context, id identity.AccountID, hash [32]by
 	if err != nil {
 		return caller.Caller{}, err
 	}
+	if _, ok := a.list.Find(session.Device); !ok && !session.Device.IsZero() {
+		return caller.Caller{}, refusal.With(&resealv1.ErrorDetail{Reason: resealv1.Reason_REASON_SESSION_ENDED, Removed: true})
+	}
 	if a.pw.Credential != session.Credential {
 		return caller.Caller{}, ended
 	}
 	if !session.Device.IsZero() {
-		if _, ok := a.list.Find(session.Device); !ok {
-			return caller.Caller{}, ended
-		}
 		s.touch(ctx, p, rec, session)
 	}
 	return caller.Caller{Account: id, Device: session.Device, Session: hash, Credential: session.Credential}, nil

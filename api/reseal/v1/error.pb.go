@@ -169,7 +169,10 @@ type ErrorDetail struct {
 	RetryAfterMs uint64 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	ServerTimeMs uint64 `protobuf:"varint,4,opt,name=server_time_ms,json=serverTimeMs,proto3" json:"server_time_ms,omitempty"`
 	// With REASON_MESSAGE_ENDED: the encoded end record (spec/message.md).
-	End           []byte `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
+	End []byte `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
+	// With REASON_SESSION_ENDED: the session's device is in the account's list no
+	// more. It is the server's word, for people only; nothing is deleted for it.
+	Removed       bool `protobuf:"varint,6,opt,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,17 +242,25 @@ func (x *ErrorDetail) GetEnd() []byte {
 	return nil
 }
 
+func (x *ErrorDetail) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 var File_reseal_v1_error_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x15reseal/v1/error.proto\x12\treseal.v1\"\xac\x01\n" +
+	"\x15reseal/v1/error.proto\x12\treseal.v1\"\xc6\x01\n" +
 	"\vErrorDetail\x12)\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x11.reseal.v1.ReasonR\x06reason\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\tR\x05limit\x12$\n" +
 	"\x0eretry_after_ms\x18\x03 \x01(\x04R\fretryAfterMs\x12$\n" +
 	"\x0eserver_time_ms\x18\x04 \x01(\x04R\fserverTimeMs\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\fR\x03end*\xa5\x04\n" +
+	"\x03end\x18\x05 \x01(\fR\x03end\x12\x18\n" +
+	"\aremoved\x18\x06 \x01(\bR\aremoved*\xa5\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REASON_MALFORMED\x10\x01\x12\x17\n" +

@@ -1,0 +1,77 @@
+package reseal_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/reseal/reseal"
+)
+
+// A removed device says so at its next contact: one that runs by an event, one
+// that was away when it comes back. What is sealed on it opens with no password.
+func TestRemovedDevicesSaySo(t *testing.T) {
+	w := newWorld(t)
+	_, ana := w.signUp("ana")
+	_, ben := w.signUp("ben")
+	id := text(t, ana, "for ben", "ben")
+	here := w.phone()
+	running, _ := w.logIn(here, "ben")
+	dir := t.TempDir()
+	in := w.install(dir)
+	away, _ := w.logIn(in, "ben")
+	device := away.Device()
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events := running.Events(ctx(t))
+	for _, d := range []*reseal.Account{running, away} {
+		if err := ben.RemoveDevice(ctx(t), d.Device(), []byte(secret+"ben")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removed, ended := false, error(nil)
+	for e := range events {
+		removed = removed || e.Kind == reseal.KindRemoved
+		if e.Kind == reseal.KindSessionEnded {
+			ended = e.Err
+			break
+		}
+	}
+	if !removed || !errors.Is(ended, reseal.ErrRemoved) || !errors.Is(ended, reseal.ErrSessionEnded) {
+		t.Errorf("running: told of the removal: %v, of the end: %v", removed, ended)
+	}
+	in = w.install(dir)
+	if _, err := in.Resume(ctx(t)); !errors.Is(err, reseal.ErrRemoved) || !errors.Is(err, reseal.ErrSessionEnded) {
+		t.Errorf("away: %v", err)
+	}
+	again, how, err := in.LogIn(ctx(t), "ben", []byte(secret+"ben"))
+	if err != nil || !how.NewDevice || !how.SetAside || again.Device() == device {
+		t.Errorf("login: %+v, %v", how, err)
+	}
+	// An ended session that is no removal is told as such.
+	if err := again.Online(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := ben.Devices(ctx(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range all {
+		for _, s := range d.Sessions {
+			if d.ID == again.Device() {
+				if err := ben.EndSession(ctx(t), s.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if _, err := w.install(dir).Resume(ctx(t)); errors.Is(err, reseal.ErrRemoved) || !errors.Is(err, reseal.ErrSessionEnded) {
+		t.Errorf("ended: %v", err)
+	}
+	if _, body := open(t, ben, id); string(body) != "for ben" {
+		t.Errorf("got %q", body)
+	}
+}
