@@ -94,6 +94,64 @@ func TestBookSurvivesAHop(t *testing.T) {
 	}
 }
 
+// A comparison of safety numbers is for the people and not for their phones: it
+// holds through hops on both sides, and ends with another account key, which lets
+// nothing through until it was agreed to.
+func TestVerifiedSurvivesHopsOnBothSides(t *testing.T) {
+	w := resealtest.New(t)
+	ana, ben := w.Device("ana"), w.Device("ben")
+	ben.Read(ana.Text("hello", "ben"))
+	ana.Read(ben.Text("hello yourself", "ana"))
+	number, err := ben.Contact(ctx(t), "ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a, name := range map[*resealtest.Device]string{ana: "ben", ben: "ana"} {
+		if same, err := a.Verify(ctx(t), name, number.SafetyNumber); err != nil || !same {
+			t.Fatal(same, err)
+		}
+	}
+	check := func(d *resealtest.Device, name string) {
+		t.Helper()
+		await(t, "the mark", func() bool {
+			c, err := d.Contact(ctx(t), name)
+			return err == nil && c.Verified && c.State == "known" && c.SafetyNumber == number.SafetyNumber
+		})
+	}
+	for hop := range 4 {
+		if hop%2 == 0 {
+			ana = ana.Hop()
+		} else {
+			ben = ben.Hop()
+		}
+		check(ana, "ben")
+		check(ben, "ana")
+		if got := ben.Read(ana.Text("still me", "ben")); got != "still me" {
+			t.Fatalf("got %q", got)
+		}
+		if got := ana.Read(ben.Text("and me", "ana")); got != "and me" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	w.ChangeKey("ben")
+	ana = ana.Hop() // which neither hides nor agrees to it
+	await(t, "nothing is sent to another key", func() bool {
+		_, err := ana.Send(ctx(t), reseal.Outgoing{To: []string{"ben"}, Text: "is it you?"})
+		return errors.Is(err, reseal.ErrAlarm)
+	})
+	if c, err := ana.Contact(ctx(t), "ben"); err != nil || c.State != "alarm" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	trust(t, ana.Account, "ben")
+	c, err := ana.Contact(ctx(t), "ben")
+	if err != nil || c.State != "known" || c.Verified || !c.Changed || c.SafetyNumber == number.SafetyNumber {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := ana.Send(ctx(t), reseal.Outgoing{To: []string{"ben"}, Text: "it is"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // What two devices changed while neither could hear of the other's is all there
 // on both, whoever comes back first.
 func TestBookOfTwoDevicesAtOnce(t *testing.T) {

@@ -54,12 +54,12 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 	// 4. Its account key is pinned, or reached by signed rotation; the account
 	// is not blocked and raised no alarm.
 	p := s.peer(from.Account)
+	if p.blocked || p.alarm {
+		return wrap.Secret{}, held
+	}
 	if !p.known {
 		s.wantAccount(from.Account)
 		return wrap.Secret{}, unknown
-	}
-	if p.blocked || p.alarm {
-		return wrap.Secret{}, held
 	}
 	// 5. A higher list version than the one known is fetched and verified first.
 	if from.ListVersion > p.list.List.Version {

@@ -33,7 +33,7 @@ func (s *step) resolve(id identity.AccountID) {
 type peer struct {
 	list  *identity.SignedList
 	certs map[identity.DeviceID]*identity.SignedCertificate
-	// blocked and alarm hold everything back.
+	// blocked and alarm hold everything back, also where no list is known.
 	blocked bool
 	alarm   bool
 	known   bool
@@ -45,8 +45,11 @@ func (s *step) peer(id identity.AccountID) peer {
 	p := peer{known: true, certs: map[identity.DeviceID]*identity.SignedCertificate{}}
 	if id != s.e.id.account {
 		c := s.contact(id)
-		if c == nil || len(c.List) == 0 {
+		if c == nil {
 			return peer{}
+		}
+		if len(c.List) == 0 { // the book has a pin, and no list came that fits it
+			return peer{blocked: c.Blocked, alarm: c.Alarm != ""}
 		}
 		list, certs = c.List, c.Certificates
 		p.blocked, p.alarm = c.Blocked, c.Alarm != ""

@@ -153,12 +153,12 @@ func (s *step) accept(id identity.AccountID) {
 // mayAddress tells whether anything may be sent to an account now.
 func (s *step) mayAddress(id identity.AccountID) error {
 	switch p := s.peer(id); {
-	case !p.known:
-		return ErrUnknownContact
 	case p.blocked:
 		return ErrBlocked
 	case p.alarm:
 		return ErrAlarm
+	case !p.known:
+		return ErrUnknownContact
 	}
 	return nil
 }
