@@ -38,7 +38,8 @@ var (
 	// well, by the server's word, the device was removed.
 	ErrSessionEnded = errors.New("reseal: the session has ended")
 	// ErrSessionRecord: the session record and the section here do not belong
-	// together: Forget the login and log in again.
+	// together, or the keyring has lost what opens the record: Forget the login
+	// and log in again.
 	ErrSessionRecord = errors.New("reseal: the session record does not open the account: log out and log in again")
 	// ErrNotLoggedIn: no such account is logged in here.
 	ErrNotLoggedIn = errors.New("reseal: not logged in")
@@ -186,6 +187,7 @@ func vaultError(err error) error {
 		{vault.ErrDamaged, ErrDamaged},
 		{vault.ErrNewer, ErrNewer},
 		{vault.ErrFull, ErrFull},
+		{vault.ErrKeyring, ErrSessionRecord},
 	} {
 		if errors.Is(err, m.from) {
 			return as(m.to, err)

@@ -46,7 +46,15 @@ type Options struct {
 	// acts as this device at the server; contents stay sealed. Http to this
 	// machine needs no leave.
 	PlainHTTP bool
+	// Keyring keeps what opens the session records, outside the folder: package
+	// client/keyring has the system's. Nil is none; the records are files of mode
+	// 0600. One that takes nothing is as none, and one that has lost something
+	// costs a login.
+	Keyring Keyring
 }
+
+// Keyring keeps small secrets for this user.
+type Keyring = vault.Keyring
 
 // Installation is one client on one machine: one folder with one client
 // database.
@@ -81,7 +89,7 @@ func Open(dir string, o Options) (*Installation, error) {
 		tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13}
 		o.HTTP = &http.Client{Transport: tr}
 	}
-	v, err := vault.Open(dir, vault.Options{Rand: o.Rand})
+	v, err := vault.Open(dir, vault.Options{Rand: o.Rand, Keyring: o.Keyring})
 	if err != nil {
 		return nil, vaultError(err)
 	}
@@ -146,6 +154,9 @@ type LoggedIn struct {
 	Account identity.AccountID
 	Device  identity.DeviceID
 	Server  string
+	// InKeyring tells that the keyring keeps what opens the session record; else
+	// the record is a file of mode 0600.
+	InKeyring bool
 }
 
 // LoggedIn lists the accounts that are logged in here. It needs no server.
@@ -153,7 +164,7 @@ func (in *Installation) LoggedIn() ([]LoggedIn, error) {
 	sessions, err := in.vault.Sessions()
 	var all []LoggedIn
 	for _, s := range sessions {
-		all = append(all, LoggedIn{s.Handle, s.Account, s.Device, s.Server})
+		all = append(all, LoggedIn{s.Handle, s.Account, s.Device, s.Server, s.Kept})
 	}
 	return all, vaultError(err)
 }

@@ -27,8 +27,15 @@ func FuzzHeader(f *testing.F) {
 func FuzzSession(f *testing.F) {
 	inputs(f, "session")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := parseSession(sessionName(identity.AccountID{1}), b); err == nil && !bytes.Equal(r.encode(), b) {
+		name := sessionName(identity.AccountID{1})
+		if r, err := parseSession(name, b); err == nil && !bytes.Equal(r.encode(), b) {
 			t.Fatalf("%x is read but not written", b)
+		}
+		// Whoever does not have the keyring's secret makes no record that opens.
+		v := &Vault{keyring: oneSecret(bytes.Repeat([]byte{7}, 32))}
+		good := unhexMust(generate()["wrapped-good"].Input)
+		if r, err := v.readSession(name, b); err == nil && r.Kept && !bytes.Equal(b, good) {
+			t.Fatalf("%x opens", b)
 		}
 	})
 }

@@ -39,6 +39,8 @@ type Session struct {
 	// Server is the URL, 1 to MaxServer bytes of UTF-8.
 	Server string
 	Token  Token
+	// Kept tells that the system's keyring keeps what opens the record.
+	Kept bool
 
 	// share is this side's half of the key to sealed.
 	share  SessionShare
@@ -129,8 +131,18 @@ func (s *Section) SaveSession(r Session, server SessionShare) error {
 	// The nonce is zero: the key is used once, its share is fresh.
 	gcm(key).Seal(r.sealed[:0], make([]byte, 12), plain, r.encodeOpen())
 	name := sessionName(r.Account)
-	if err := s.v.replace(name, r.encode()); err != nil {
+	before, kept := s.v.entryOf(name)
+	record := r.encode()
+	defer clear(record)
+	b, err := s.v.inKeyring(r.Account, record)
+	if err != nil {
 		return err
+	}
+	if err := s.v.replace(name, b); err != nil {
+		return err
+	}
+	if kept { // of the record that was replaced; a crash leaves it, and it opens nothing
+		_ = s.v.keyring.Delete(before.name())
 	}
 	s.session = name
 	return nil
@@ -158,7 +170,8 @@ func (v *Vault) replace(name string, b []byte) error {
 
 // Sessions returns the records of all accounts that are logged in, by account
 // id. A record that cannot be read does not hide the others: they are
-// returned beside an error that names the file (ErrDamaged, ErrNewer).
+// returned beside an error that names the file (ErrDamaged, ErrNewer,
+// ErrKeyring).
 func (v *Vault) Sessions() ([]*Session, error) {
 	names, err := v.fs.ReadDir()
 	if err != nil {
@@ -173,13 +186,21 @@ func (v *Vault) Sessions() ([]*Session, error) {
 		b, e := readAll(v.fs, name, maxSession)
 		if e == nil {
 			var r *Session
-			if r, e = parseSession(name, b); e == nil {
+			if r, e = v.readSession(name, b); e == nil {
 				all = append(all, r)
 			}
 		}
 		err = errors.Join(err, e)
 	}
 	return all, err
+}
+
+// readSession reads a record of either version.
+func (v *Vault) readSession(file string, b []byte) (*Session, error) {
+	if versionOf(b) == wrapped {
+		return v.unwrap(file, b)
+	}
+	return parseSession(file, b)
 }
 
 // Resume opens the section of a session record with the server's half of the
@@ -210,7 +231,18 @@ func (v *Vault) Resume(r *Session, server SessionShare) (*Section, error) {
 // RemoveSession deletes the session record of an account, readable or not. Its
 // section stays as it is, sealed, journal included: the next login finds
 // everything. It is no error if there is no record.
-func (v *Vault) RemoveSession(a identity.AccountID) error { return v.removeFile(sessionName(a)) }
+func (v *Vault) RemoveSession(a identity.AccountID) error { return v.removeRecord(sessionName(a)) }
+
+// removeRecord removes a session record, and then the keyring's secret: without
+// the record that is random bytes.
+func (v *Vault) removeRecord(file string) error {
+	e, kept := v.entryOf(file)
+	err := v.removeFile(file)
+	if kept {
+		_ = v.keyring.Delete(e.name())
+	}
+	return err
+}
 
 func (v *Vault) removeFile(name string) error {
 	if err := v.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -226,7 +258,7 @@ func (s *Section) forget() error {
 	if s.session == "" {
 		return nil
 	}
-	err := s.v.removeFile(s.session)
+	err := s.v.removeRecord(s.session)
 	if err == nil {
 		s.session = ""
 	}

@@ -32,6 +32,9 @@ type Options struct {
 	// Rand gives all randomness; nil is crypto/rand. It need not be safe for
 	// concurrent use.
 	Rand io.Reader
+	// Keyring keeps what opens the session records; nil is none: the records are
+	// files of mode 0600.
+	Keyring Keyring
 }
 
 // Vault is the client database of one installation, owned by this process
@@ -41,6 +44,8 @@ type Vault struct {
 	fs   FS
 	rand io.Reader
 	lock io.Closer
+	// keyring is nil for none.
+	keyring Keyring
 
 	// mu guards what follows and every change of the vault file: sections
 	// that reseal at the same time do so one after the other, each copying
@@ -57,7 +62,7 @@ type Vault struct {
 // Open takes the folder, which it makes if need be, for this process. Errors:
 // ErrBusy, ErrDamaged, ErrNewer, ErrOpenFolder, or of the file system.
 func Open(dir string, o Options) (*Vault, error) {
-	v := &Vault{dir: dir, fs: o.FS, rand: rand.Reader, open: map[nonce]*Section{}}
+	v := &Vault{dir: dir, fs: o.FS, rand: rand.Reader, keyring: o.Keyring, open: map[nonce]*Section{}}
 	if o.Rand != nil {
 		v.rand = &serial{r: o.Rand}
 	}

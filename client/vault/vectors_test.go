@@ -26,7 +26,7 @@ const vectorDir = "../../spec/vectors/shares"
 type scenario struct {
 	Comment string `json:"comment"`
 	Entry   string `json:"entry"`   // header, slot, content, journal, session, share
-	Outcome string `json:"outcome"` // ok, damaged, newer, open
+	Outcome string `json:"outcome"` // ok, damaged, newer, open, keyring
 
 	Input       string      `json:"input,omitempty"`
 	RowKey      string      `json:"row_key,omitempty"`
@@ -45,6 +45,7 @@ type scenario struct {
 	Account     string      `json:"account,omitempty"`
 	Session     string      `json:"server_session_share,omitempty"`
 	Payload     string      `json:"payload,omitempty"`
+	Secret      string      `json:"keyring_secret,omitempty"`
 }
 
 func h(b []byte) string { return hex.EncodeToString(b) }
@@ -68,6 +69,8 @@ func outcome(err error) string {
 		return "damaged"
 	case errors.Is(err, ErrOpen):
 		return "open"
+	case errors.Is(err, ErrKeyring):
+		return "keyring"
 	}
 	return err.Error()
 }
@@ -219,17 +222,31 @@ func sessions(all map[string]*scenario) {
 		sum := sha256.Sum256(b[:len(b)-32])
 		return append(slices.Clone(b[:len(b)-32]), sum[:]...)
 	}
+	secret, e := bytes.Repeat([]byte{7}, 32), entry{8, 9}
+	inRing := wrapRecord(r.Account, e, secret, good)
+	other := bytes.Repeat([]byte{8}, 32)
 	for name, s := range map[string]*scenario{
-		"session-good":       {Comment: "a record", Outcome: "ok", Input: h(good), Payload: h(payload)},
-		"session-other-half": {Comment: "the session has ended; this is another's half", Outcome: "open", Input: h(good), Session: h(make([]byte, 32))},
-		"session-altered":    {Comment: "the server's name changed, with a right check", Outcome: "open", Input: h(rehash(flip(good, 64)))},
-		"session-check":      {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(good, 60))},
-		"session-newer":      {Comment: "version 2", Outcome: "newer", Input: h(set(good, 14, 0, 2))},
-		"session-trailing":   {Comment: "a byte too many", Outcome: "damaged", Input: h(rehash(append(slices.Clone(good), 0)))},
-		"session-short":      {Comment: "cut", Outcome: "damaged", Input: h(good[:100])},
-		"session-no-handle":  {Comment: "an empty handle", Outcome: "damaged", Input: h((&Session{Account: r.Account, Server: "s", Token: Token{1}}).encode())},
-		"session-no-text":    {Comment: "a handle that is no UTF-8", Outcome: "damaged", Input: h((&Session{Account: r.Account, Handle: "\xff", Server: "s", Token: Token{1}}).encode())},
-		"session-renamed":    {Comment: "the file of another account", Outcome: "damaged", Input: h(good), File: sessionName(identity.AccountID{9})},
+		"wrapped-good":          {Comment: "a record in a keyring", Outcome: "ok", Input: h(inRing), Payload: h(payload), Secret: h(secret)},
+		"wrapped-no-secret":     {Comment: "the keyring is empty", Outcome: "keyring", Input: h(inRing)},
+		"wrapped-other-secret":  {Comment: "another installation's secret", Outcome: "keyring", Input: h(inRing), Secret: h(other)},
+		"wrapped-check":         {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(inRing, 80)), Secret: h(secret)},
+		"wrapped-altered":       {Comment: "a flipped bit, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 80))), Secret: h(secret)},
+		"wrapped-other-entry":   {Comment: "another entry's name, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 40))), Secret: h(secret)},
+		"wrapped-short":         {Comment: "cut", Outcome: "damaged", Input: h(inRing[:90]), Secret: h(secret)},
+		"wrapped-renamed":       {Comment: "the file of another account", Outcome: "damaged", Input: h(inRing), Secret: h(secret), File: sessionName(identity.AccountID{9})},
+		"wrapped-within":        {Comment: "a wrapped record within", Outcome: "newer", Input: h(wrapRecord(r.Account, e, secret, inRing)), Secret: h(secret)},
+		"wrapped-other-account": {Comment: "another account's record within", Outcome: "damaged", Input: h(wrapRecord(r.Account, e, secret, (&Session{Account: identity.AccountID{9}, Handle: "bob", Server: "s", Token: Token{1}}).encode())), Secret: h(secret)},
+		"session-good":          {Comment: "a record", Outcome: "ok", Input: h(good), Payload: h(payload)},
+		"session-other-half":    {Comment: "the session has ended; this is another's half", Outcome: "open", Input: h(good), Session: h(make([]byte, 32))},
+		"session-altered":       {Comment: "the server's name changed, with a right check", Outcome: "open", Input: h(rehash(flip(good, 64)))},
+		"session-check":         {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(good, 60))},
+		"session-newer":         {Comment: "version 3", Outcome: "newer", Input: h(set(good, 14, 0, 3))},
+		"session-as-wrapped":    {Comment: "a record that says that a keyring is needed", Outcome: "damaged", Input: h(set(good, 14, 0, 2))},
+		"session-trailing":      {Comment: "a byte too many", Outcome: "damaged", Input: h(rehash(append(slices.Clone(good), 0)))},
+		"session-short":         {Comment: "cut", Outcome: "damaged", Input: h(good[:100])},
+		"session-no-handle":     {Comment: "an empty handle", Outcome: "damaged", Input: h((&Session{Account: r.Account, Server: "s", Token: Token{1}}).encode())},
+		"session-no-text":       {Comment: "a handle that is no UTF-8", Outcome: "damaged", Input: h((&Session{Account: r.Account, Handle: "\xff", Server: "s", Token: Token{1}}).encode())},
+		"session-renamed":       {Comment: "the file of another account", Outcome: "damaged", Input: h(good), File: sessionName(identity.AccountID{9})},
 	} {
 		s.Entry = "session"
 		if s.File == "" {
@@ -351,11 +368,20 @@ func (s *scenario) run(t *testing.T) {
 }
 
 func (s *scenario) session(t *testing.T, input []byte) error {
-	r, err := parseSession(s.File, input)
+	v := &Vault{}
+	if versionOf(input) == wrapped {
+		v.keyring = oneSecret(unhex(t, s.Secret))
+	}
+	r, err := v.readSession(s.File, input)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(r.encode(), input) {
+	if again := r.encode(); s.Secret != "" {
+		_, e, _, err := parseWrapped(s.File, input)
+		if err != nil || !bytes.Equal(wrapRecord(r.Account, e, unhex(t, s.Secret), again), input) || !r.Kept {
+			t.Error("read but not written")
+		}
+	} else if !bytes.Equal(again, input) {
 		t.Error("read but not written")
 	}
 	server := SessionShare(unhex(t, s.Session))
@@ -367,4 +393,16 @@ func (s *scenario) session(t *testing.T, input []byte) error {
 		t.Error("payload differs")
 	}
 	return nil
+}
+
+// oneSecret is a keyring with one secret, under whatever name; none if empty.
+type oneSecret []byte
+
+func (oneSecret) Set(string, []byte) error { return errors.New("full") }
+func (oneSecret) Delete(string) error      { return nil }
+func (o oneSecret) Get(string) ([]byte, error) {
+	if len(o) == 0 {
+		return nil, ErrNoSecret
+	}
+	return slices.Clone(o), nil
 }

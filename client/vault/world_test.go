@@ -36,6 +36,7 @@ type world struct {
 	ever  map[capsule.ShareID]capsule.Share // that the server had
 	v     *vault.Vault
 	users []*account
+	ring  vault.Keyring // survives everything here, as that of the system
 }
 
 func seeded(n byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{n}) }
@@ -51,7 +52,7 @@ func newWorld(disk *crashfs.Disk, names ...string) *world {
 
 // on is the same world after a restart with another disk.
 func (w *world) on(disk *crashfs.Disk, seed byte) *world {
-	n := &world{disk: disk, rand: seeded(seed), ever: w.ever}
+	n := &world{disk: disk, rand: seeded(seed), ever: w.ever, ring: w.ring}
 	for _, a := range w.users {
 		c := *a
 		c.section, c.acked, c.shares = nil, maps.Clone(a.acked), maps.Clone(a.shares)
@@ -61,7 +62,7 @@ func (w *world) on(disk *crashfs.Disk, seed byte) *world {
 }
 
 func (w *world) openVault() (err error) {
-	w.v, err = vault.Open("/home", vault.Options{FS: w.disk, Rand: w.rand})
+	w.v, err = vault.Open("/home", vault.Options{FS: w.disk, Rand: w.rand, Keyring: w.ring})
 	return err
 }
 

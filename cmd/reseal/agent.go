@@ -68,7 +68,7 @@ func (c *cli) agentLine(event, text string) error {
 // nil when ctx ended.
 func (c *cli) await(ctx context.Context) (*owner, error) {
 	for told := false; ; {
-		o, err := openOwner(c.home, c.server, c.plain >= 2, c.clock)
+		o, err := c.openOwner()
 		if !errors.Is(err, reseal.ErrBusy) {
 			return o, err
 		}

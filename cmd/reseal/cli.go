@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/client/keyring"
 )
 
 // cli is one command: its surroundings, its arguments, its global flags.
@@ -27,9 +28,12 @@ type cli struct {
 	json   bool
 	// plain is how often plain http to other machines was asked for: once is
 	// told what that means, twice is done.
-	plain   int
-	wait    duration
-	waitSet bool
+	plain int
+	// ring keeps what opens session records; nil for none.
+	ring     reseal.Keyring
+	ringName string
+	wait     duration
+	waitSet  bool
 	// ran: the arguments were right, so what fails now is no wrong use.
 	ran bool
 	// repeat tells whether the command may be run again when the process that
@@ -126,7 +130,7 @@ Start a server with "reseal serve", then, in other terminals:
 }
 
 // prepare runs when the arguments are known to be right, before each command.
-func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
+func (c *cli) prepare(cmd *cobra.Command, _ []string) (err error) {
 	c.waitSet = cmd.Flags().Changed("wait")
 	if c.home == "" {
 		c.home = c.getenv("RESEAL_HOME")
@@ -147,6 +151,9 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 			return usagef("it takes 0, 1 or 2", "RESEAL_PLAIN_HTTP: not a number: %q", v)
 		}
 		c.plain = int(n)
+	}
+	if c.ring, c.ringName, err = keyring.Choose(c.getenv("RESEAL_KEYRING")); err != nil {
+		return usagef("it takes auto, file, or on Linux kernel", "RESEAL_KEYRING: %v", err)
 	}
 	switch cmd.Annotations[repeatKey] {
 	case "always":

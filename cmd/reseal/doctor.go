@@ -217,7 +217,33 @@ func (c *cli) checkAccounts(ctx context.Context, o *owner) (all []finding) {
 	if len(in) == 0 && err == nil {
 		all = append(all, good(check, "nobody is logged in here"))
 	}
-	return all
+	return append(all, sessionRecord(o, in))
+}
+
+// sessionRecord says where what a restart needs lies, and what that means.
+func sessionRecord(o *owner, in []reseal.LoggedIn) finding {
+	const check = "session record"
+	files := 0
+	for _, l := range in {
+		if !l.InKeyring {
+			files++
+		}
+	}
+	switch {
+	case o.ring == "":
+		f := good(check, "in a file that only this user can read: who copies the folder while somebody is logged in can log in as he")
+		if runtime.GOOS == "linux" {
+			f.Hint = "RESEAL_KEYRING=kernel keeps its key in the kernel's keyring, which is empty after a restart of the machine"
+		}
+		return f
+	case files > 0:
+		return finding{check, true, fmt.Sprintf("%s is used; %d are in files still", o.ring, files), "log out and in to move them; or the keyring takes nothing now"}
+	}
+	detail := "locked in " + o.ring + ": a copy of the folder opens nothing"
+	if runtime.GOOS == "linux" {
+		detail += "; after a restart of the machine the password is asked for"
+	}
+	return good(check, detail)
 }
 
 func (c *cli) checkServer(ctx context.Context) []finding {

@@ -23,7 +23,11 @@ func newLogin(c *cli) *cobra.Command {
 		Short: "Log in at this installation",
 		Long: `Logs in. An account that was logged in at this installation before finds its old
 device and everything sealed with it again; otherwise a new device is made, and
-devices that are online hand over the keys of what waits.`,
+devices that are online hand over the keys of what waits.
+
+After a restart no password is asked for. What that takes lies in the system's
+keyring on macOS and Windows, and in a file on Linux; RESEAL_KEYRING=file or
+kernel chooses otherwise ("reseal doctor" says what it means).`,
 		Example: "  reseal login ana\n  reseal --home ~/other login ana\n  reseal login ana --wait 1m",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -19,6 +19,8 @@ type owner struct {
 	in     *reseal.Installation
 	server string
 	plain  bool // http to other machines is allowed
+	// ring is what the keyring is called; empty for none.
+	ring string
 
 	// sessions is held while accounts come and go, so that none is opened
 	// twice.
@@ -62,7 +64,7 @@ func (c *cli) use(ctx context.Context, f func(context.Context, *owner) error) er
 			return errOwnerGone
 		case isGone:
 		case errors.Is(err, handover.ErrNoOwner):
-			o, err := openOwner(c.home, c.server, c.plain >= 2, c.clock)
+			o, err := c.openOwner()
 			if err == nil {
 				return o.run(ctx, c, f)
 			}
@@ -108,12 +110,13 @@ func (c *cli) handOver(ctx context.Context) (int, error) {
 	return code, err
 }
 
-func openOwner(home, server string, plain bool, clock func() time.Time) (*owner, error) {
-	in, err := reseal.Open(home, reseal.Options{Server: server, PlainHTTP: plain, Now: clock})
+func (c *cli) openOwner() (*owner, error) {
+	plain := c.plain >= 2
+	in, err := reseal.Open(c.home, reseal.Options{Server: c.server, PlainHTTP: plain, Now: c.clock, Keyring: c.ring})
 	if err != nil {
 		return nil, err
 	}
-	o := &owner{in: in, server: server, plain: plain, yield: make(chan struct{})}
+	o := &owner{in: in, server: c.server, plain: plain, ring: c.ringName, yield: make(chan struct{})}
 	o.changed = sync.NewCond(&o.mu)
 	return o, nil
 }

@@ -73,7 +73,7 @@ func (c *cli) judge(check, detail string, err error) finding {
 // clientVariables are those that are not serve's.
 var clientVariables = []string{
 	"RESEAL_HOME", "RESEAL_SERVER", "RESEAL_PASSWORD", "RESEAL_NEW_PASSWORD", "RESEAL_RECOVERY_CODE", "RESEAL_INVITE", noColor,
-	"RESEAL_CONFIG", "RESEAL_PLAIN_HTTP",
+	"RESEAL_CONFIG", "RESEAL_PLAIN_HTTP", "RESEAL_KEYRING",
 }
 
 // checkVariables finds names that nobody reads, which are most likely mistyped.

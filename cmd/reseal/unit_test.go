@@ -352,7 +352,7 @@ func TestSelfTests(t *testing.T) {
 // TestOwnerSendsBack follows one owner through its end: it waits for busy
 // commands, sends lingering ones back, and takes none afterwards.
 func TestOwnerSendsBack(t *testing.T) {
-	o, err := openOwner(t.TempDir(), reseal.DefaultServer, false, nil)
+	o, err := (&cli{env: new(env), home: t.TempDir(), server: reseal.DefaultServer}).openOwner()
 	if err != nil {
 		t.Fatal(err)
 	}
