@@ -102,7 +102,7 @@ func TestChangePassword(t *testing.T) {
 		}
 	}
 
-	_, _, late, err := w.Login("alice", password)
+	_, lateReq, late, err := w.Login("alice", password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +119,9 @@ func TestChangePassword(t *testing.T) {
 	for _, ended := range []tw.Client{second.C, late} {
 		tw.Refused(t, alive(ended), resealv1.Reason_REASON_SESSION_ENDED)
 	}
+	// A login that the old password began is not finished with the new records.
+	_, err = w.Client("").FinishLogin(ctx, lateReq)
+	tw.Refused(t, err, resealv1.Reason_REASON_LOGIN_FAILED)
 	got := tw.Must[*resealv1.ListSharesResponse](t)(c.ListShares(ctx, &resealv1.ListSharesRequest{}))
 	n := 0
 	for _, r := range got.Rows {
