@@ -13,6 +13,11 @@ import (
 	"github.com/reseal/reseal/store"
 )
 
+// MaxEpochStep is the most by which the number of an epoch may be above that of
+// the newest one here. It is more than 1 for a server that was put back from a
+// copy: devices are ahead of it by the epochs that they published since.
+const MaxEpochStep = 64
+
 // PublishEpoch stores the caller's device's next certificate, then tells who
 // watches the account.
 func (s *Service) PublishEpoch(ctx context.Context, req *resealv1.PublishEpochRequest) (*resealv1.PublishEpochResponse, error) {
@@ -56,7 +61,7 @@ func (s *Service) publish(ctx context.Context, c caller.Caller, req *resealv1.Pu
 			return refusal.New(resealv1.Reason_REASON_CONFLICT)
 		case err != nil:
 			return refusal.New(resealv1.Reason_REASON_PROOF)
-		case cert.Certificate.Epoch != newest.Certificate.Epoch+1:
+		case cert.Certificate.Epoch-newest.Certificate.Epoch > MaxEpochStep:
 			return refusal.Malformed("epoch")
 		}
 	}
