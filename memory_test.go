@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/internal/secretmem"
 )
 
 // mask keeps what a process tells about its secrets from being one more copy
@@ -51,9 +52,8 @@ func live(home string, in io.Reader) error {
 		return err
 	}
 	// What the test itself looks up is not to be what it finds.
-	done := make(chan error)
-	go func() { done <- reseal.Secrets(ctx, a, pass, tell) }()
-	if err := <-done; err != nil {
+	secretmem.Do(func() { err = reseal.Secrets(ctx, a, pass, tell) })
+	if err != nil {
 		return err
 	}
 	tell("canary", canary)

@@ -3,8 +3,8 @@
 //
 // The language gives no promise here: the collector frees memory and does not
 // clear it, stacks are copied when they grow, libraries make copies of keys that
-// nobody outside can reach. So nothing of this package is a guarantee. [Do] keeps
-// secrets off the stacks of callers, and [Scrub] overwrites, after a logout, all
+// nobody outside can reach. So nothing of this package is a guarantee. [New] keeps
+// secrets out of swap and core files, [Do] off the stacks of callers, and [Scrub] overwrites, after a logout, all
 // the garbage that it can make the runtime hand out. What works is measured: a
 // test of the root package reads the memory of a process before a logout and
 // after, and looks for the keys it had.

@@ -6,6 +6,8 @@ import (
 	"runtime/metrics"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // scrubbing keeps scrubs apart: each turns the collector's pace off for a while.
@@ -21,7 +23,7 @@ const rounds = 2
 // place. So Scrub collects, takes all the free room that there is in spans in
 // use, which clears it, and gives everything else back to the system.
 //
-// It takes some hundredths of a second and up to about 100 MiB for that time,
+// It takes some tenths of a second and up to about 100 MiB for that time,
 // and is meant for the moment after a logout. What is still referenced, or is
 // used by goroutines that run meanwhile, is not touched.
 func Scrub() {
@@ -115,7 +117,9 @@ func heapInUse() uint64 {
 func freeStacks() int {
 	s := [1]metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(s[:])
-	return int(min(max(s[0].Value.Uint64()/leastStack, 64), 1024))
+	// A processor keeps up to 64 stacks of goroutines that ended.
+	least := 64 * uint64(runtime.GOMAXPROCS(0))
+	return int(min(max(s[0].Value.Uint64()/leastStack, least), 1024))
 }
 
 const (
@@ -123,36 +127,53 @@ const (
 	mostStack  = 16 << 10 // larger ones go back to the heap at a collection
 )
 
-// clearStacks takes the free stacks that the runtime keeps, and clears them. It
-// begins with large ones; at each collection the runtime halves the stacks of
-// goroutines that use little of theirs, so that all sizes have their turn.
+// clearStacks takes the free stacks of each size that the runtime keeps, and
+// clears them. A processor keeps some of each for itself, of which it hands out
+// those that it got last: so they are taken twice, with a collection before,
+// which makes the processors give them back.
 func clearStacks() {
-	n := freeStacks()
-	var turn, all sync.WaitGroup
-	next := make([]chan struct{}, n)
-	for i := range next {
-		next[i] = make(chan struct{})
-		turn.Add(1)
-		all.Go(func() {
-			deepen(mostStack / 2)
-			for range next[i] {
-				clearStack()
-				turn.Done()
-			}
-		})
-		next[i] <- struct{}{}
-	}
-	turn.Wait()
-	for size := mostStack / 2; size >= leastStack; size /= 2 {
-		runtime.GC()
-		turn.Add(n)
-		for _, c := range next {
-			c <- struct{}{}
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for size := leastStack; size <= mostStack; size *= 2 {
+		for _, n := range []int{freeStacks(), 64 * runtime.GOMAXPROCS(0)} {
+			runtime.GC()
+			var turn sync.WaitGroup
+			turn.Add(n)
+			onAll(func(first, step int) {
+				for i := first; i < n; i += step {
+					all.Go(func() {
+						if size > leastStack {
+							deepen(size / 2)
+						}
+						clearStack()
+						turn.Done()
+						<-end
+					})
+				}
+			})
+			turn.Wait()
 		}
-		turn.Wait()
 	}
-	for _, c := range next {
-		close(c)
+	close(end)
+	all.Wait()
+}
+
+// onAll runs f on each processor of the runtime, as far as that can be had from
+// outside: each keeps goroutines that ended, with their stacks, and only what it
+// starts itself takes them again.
+func onAll(f func(first, step int)) {
+	n := runtime.GOMAXPROCS(0)
+	var there atomic.Int32
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			there.Add(1)
+			// Who spins keeps his processor from the others.
+			for end := time.Now().Add(5 * time.Millisecond); int(there.Load()) < n && time.Now().Before(end); {
+				continue
+			}
+			f(i, n)
+		})
 	}
 	all.Wait()
 }
