@@ -82,7 +82,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: vault.Token(token), log: in.o.Log, start: time.Now(), fileKey: names,
+		token: vault.Token(secretmem.New([]byte(token))), log: in.o.Log, start: time.Now(), fileKey: names,
 	}
 	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
@@ -406,8 +406,8 @@ func (a *Account) wipe() {
 	defer a.mu.Unlock()
 	a.closed = true
 	a.engine.Wipe()
-	clear(a.token)
-	a.token = nil
+	secretmem.Free(a.token)
+	a.token = nil // the memory may be another's from now on
 }
 
 // Format writes the account's id, whatever the verb: an Account holds the keys

@@ -102,7 +102,7 @@ func (s *Section) store(group []*commit, batches []Batch) error {
 		return nil
 	}
 	if s.broken || s.chain.seq >= maxFrames || s.chain.end > maxJournal-2*maxFrame {
-		if err := s.reseal(s.share, s.head.tag()); err != nil {
+		if err := s.reseal(s.share.get(), s.head.tag()); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func (s *Section) compactIfLong() {
 	if s.chain.end < s.tried+limit {
 		return
 	}
-	if end := s.chain.end; s.reseal(s.share, s.head.tag()) != nil {
+	if end := s.chain.end; s.reseal(s.share.get(), s.head.tag()) != nil {
 		s.tried = end
 	}
 }

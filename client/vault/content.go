@@ -9,9 +9,13 @@ import (
 	"math/bits"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/internal/secretmem"
 )
 
-// keys are what a database key gives. All of them die with the local share.
+// keys are what a database key gives, in locked memory. All of them die with the
+// local share.
 type keys struct{ content, frame, mark []byte }
 
 // databaseKeys derives the keys of a section from its two shares. The database
@@ -23,14 +27,41 @@ func databaseKeys(h *head, server *[32]byte) keys {
 	info := string(append(append([]byte("reseal/1 database key"), n[:]...), id[:]...))
 	db := must(hkdf.Key(sha256.New, secret, nil, info, 32))
 	defer clear(db)
-	sub := func(purpose string) []byte { return must(hkdf.Expand(sha256.New, db, "reseal/1 "+purpose, 32)) }
+	sub := func(purpose string) []byte {
+		return secretmem.New(must(hkdf.Expand(sha256.New, db, "reseal/1 "+purpose, 32)))
+	}
 	return keys{sub("section content"), sub("journal frame"), sub("journal mark")}
 }
 
 func (k *keys) wipe() {
-	clear(k.content)
-	clear(k.frame)
-	clear(k.mark)
+	for _, b := range [][]byte{k.content, k.frame, k.mark} {
+		secretmem.Free(b)
+	}
+	*k = keys{} // memory that was given back may be another's
+}
+
+// sealedUnder is the server share of a section, its value in locked memory.
+type sealedUnder struct {
+	id    capsule.ShareID
+	value []byte // nil for none
+}
+
+func keepShare(s capsule.Share) sealedUnder {
+	b := s.Value.Bytes()
+	return sealedUnder{s.ID, secretmem.New(b[:])}
+}
+
+// get is a copy, the zero share for none.
+func (s *sealedUnder) get() capsule.Share {
+	if s.value == nil {
+		return capsule.Share{}
+	}
+	return capsule.Share{ID: s.id, Value: capsule.ServerShareOf([32]byte(s.value))}
+}
+
+func (s *sealedUnder) wipe() {
+	secretmem.Free(s.value)
+	*s = sealedUnder{}
 }
 
 // must is for calls that fail only for lengths that are constants here.

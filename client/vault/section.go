@@ -24,7 +24,7 @@ type Section struct {
 	// is taken before v.mu. It guards what follows.
 	writeMu sync.Mutex
 	head    head
-	share   capsule.Share
+	share   sealedUnder
 	keys    keys
 	journal File // nil until the first commit after a reseal
 	chain   chain
@@ -44,7 +44,7 @@ type Section struct {
 
 func newSection(v *Vault, h *head, row capsule.RowID, share capsule.Share) *Section {
 	server := share.Value.Bytes()
-	return &Section{v: v, row: row, head: *h, share: share, keys: databaseKeys(h, &server), records: newRecords()}
+	return &Section{v: v, row: row, head: *h, share: keepShare(share), keys: databaseKeys(h, &server), records: newRecords()}
 }
 
 // Row is the name of the section's share at the server.
@@ -107,7 +107,7 @@ func (s *Section) Share() (capsule.Share, error) {
 	if s.isClosed() {
 		return capsule.Share{}, ErrLocked
 	}
-	return s.share, nil
+	return s.share.get(), nil
 }
 
 // RowUnder is the name that the section's share has at the server under a row
@@ -137,7 +137,7 @@ func (s *Section) Retag(key capsule.RowKey) error {
 	if taken {
 		return ErrExists
 	}
-	if err := s.reseal(s.share, tag); err != nil {
+	if err := s.reseal(s.share.get(), tag); err != nil {
 		return err
 	}
 	s.row = rowID(key, s.head.nonce())
@@ -153,7 +153,7 @@ func (s *Section) Compact() error {
 	if s.isClosed() {
 		return ErrLocked
 	}
-	return s.reseal(s.share, s.head.tag())
+	return s.reseal(s.share.get(), s.head.tag())
 }
 
 // Lock is the logout: it reseals under a fresh local share, wipes all keys and
@@ -169,7 +169,7 @@ func (s *Section) Lock() error {
 	}
 	// The record first: a crash after it leaves a section that needs the
 	// password, which is what the user asked for.
-	return errors.Join(s.forget(), s.reseal(s.share, s.head.tag()), s.close())
+	return errors.Join(s.forget(), s.reseal(s.share.get(), s.head.tag()), s.close())
 }
 
 // Close wipes all keys and values; the section stays as it is on disk, journal
@@ -252,7 +252,8 @@ func (s *Section) reseal(share capsule.Share, tag fileTag) error {
 	// its journal. The next commit makes a new journal and syncs the folder
 	// before it is acknowledged, so it cannot outlive the file it belongs to.
 	s.keys.wipe()
-	s.head, s.share, s.keys, s.chain, s.tried = h, share, next, chain{}, 0
+	s.share.wipe()
+	s.head, s.share, s.keys, s.chain, s.tried = h, keepShare(share), next, chain{}, 0
 	s.broken = false
 	if s.journal != nil {
 		_ = s.journal.Close()
@@ -292,5 +293,5 @@ func (s *Section) wipe() {
 	s.closed = true
 	s.records.wipe()
 	s.keys.wipe()
-	s.share = capsule.Share{}
+	s.share.wipe()
 }

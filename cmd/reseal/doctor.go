@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/internal/secretmem"
 	"github.com/reseal/reseal/internal/terminal"
 )
 
@@ -289,6 +290,14 @@ func checkMemory() []finding {
 		is = append(is, "other processes of this user may read it")
 	} else {
 		is = append(is, "closed to other processes of this user")
+	}
+	switch secretmem.Worst() {
+	case secretmem.Secret:
+		is = append(is, "keys of databases and sessions where no other process and no core file has them (memfd_secret)")
+	case secretmem.Locked:
+		is = append(is, "keys of databases and sessions locked: not swapped out")
+	default:
+		is, hints = append(is, "keys cannot be locked"), append(hints, "allow some memory to be locked (ulimit -l 128)")
 	}
 	switch on, known := swap(); {
 	case !known:
