@@ -39,7 +39,7 @@ func (a *Account) CloseAccount(ctx context.Context, pass []byte) error {
 	err = a.section.Erase()
 	a.events.close()
 	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
-	secretmem.Scrub()
+	secretmem.Soon()
 	return vaultError(err)
 }
 

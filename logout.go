@@ -68,7 +68,7 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 	a.events.close()
 	a.in.vault.Stamp(filesName)
 	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
-	secretmem.Scrub()
+	secretmem.Soon()
 	return unsecured, vaultError(err)
 }
 

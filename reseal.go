@@ -258,7 +258,7 @@ func (in *Installation) end(a *Account) {
 	go func() {
 		a.stop()
 		_ = in.vault.RemoveSession(a.id)
-		secretmem.Scrub()
+		secretmem.Soon()
 		in.mu.Lock()
 		delete(in.ending, a)
 		in.mu.Unlock()

@@ -4,8 +4,9 @@
 // The language gives no promise here: the collector frees memory and does not
 // clear it, stacks are copied when they grow, libraries make copies of keys that
 // nobody outside can reach. So nothing of this package is a guarantee. [New] keeps
-// secrets out of swap and core files, [Do] off the stacks of callers, and [Scrub] overwrites, after a logout, all
-// the garbage that it can make the runtime hand out. What works is measured: a
+// secrets out of swap and core files, [Do] off the stacks of callers, and [Scrub],
+// or [Soon] in a moment, overwrites after a logout all the garbage that it can
+// make the runtime hand out. What works is measured: a
 // test of the root package reads the memory of a process before a logout and
 // after, and looks for the keys it had.
 //
