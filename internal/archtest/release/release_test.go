@@ -25,7 +25,7 @@ func sources(t *testing.T) (all []string) {
 		}
 		rel, err := filepath.Rel(root, path)
 		if ext := filepath.Ext(path); err == nil && !strings.HasSuffix(path, "_test.go") && d.Type().IsRegular() {
-			if ext == ".go" || ext == ".mod" || ext == ".sum" || ext == ".sh" || strings.HasPrefix(rel, "internal"+string(filepath.Separator)+"demo") {
+			if ext == ".go" || ext == ".mod" || ext == ".sum" || ext == ".s" || ext == ".sh" || strings.HasPrefix(rel, "internal"+string(filepath.Separator)+"demo") {
 				all = append(all, rel)
 			}
 		}
