@@ -100,6 +100,8 @@
 //
 //   - [EndedError]: the message was viewed, unsent, or has expired.
 //   - [ErrUpdate], [ErrNewer]: the app is too old for this.
+//   - [ErrNotAtServer]: the server has forgotten the message; its sender can send
+//     it again.
 //   - [ErrAltered], [ErrGone]: the content cannot be had. [ErrCopy]: the recovery
 //     code cannot bring the account back to a session that is lost.
 //   - [ErrBookFull]: what was decided about a contact is known on this device only.

@@ -66,6 +66,10 @@ var (
 	ErrUpdate = errors.New("reseal: the message needs a newer version of the program")
 	// ErrClaimed: another device of the account is viewing the message.
 	ErrClaimed = errors.New("reseal: another device is viewing the message")
+	// ErrNotAtServer: the server has no such message (any more), as one that was
+	// put back from a copy. It grants no view of it; only its sender can send
+	// it again.
+	ErrNotAtServer = errors.New("reseal: the server does not have the message")
 	// ErrHeld: the message is held back until the user decides about its
 	// sender, whose keys raised an alarm or who is blocked.
 	ErrHeld = errors.New("reseal: the message is held back until you decide about its sender")
@@ -259,6 +263,7 @@ func engineError(err error) error {
 		{client.ErrWaiting, ErrWaiting},
 		{client.ErrUpdate, ErrUpdate},
 		{client.ErrClaimed, ErrClaimed},
+		{client.ErrNotAtServer, ErrNotAtServer},
 		{client.ErrHeld, ErrHeld},
 		{client.ErrBlocked, ErrBlocked},
 		{client.ErrAlarm, ErrAlarm},

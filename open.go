@@ -38,8 +38,8 @@ var ErrNotShown = errors.New("reseal: the content was not read to its end")
 // report, which may be nil, are "download".
 //
 // Errors: ErrUnknownMessage, ErrWaiting, ErrUpdate, ErrHeld, *EndedError,
-// ErrClaimed, ErrGone, ErrAltered, ErrOffline, ErrFull, ErrNotShown, and what
-// show returned.
+// ErrClaimed, ErrNotAtServer, ErrGone, ErrAltered, ErrOffline, ErrFull,
+// ErrNotShown, and what show returned.
 func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) error, report func(stage string, done, total uint64)) error {
 	o, err := a.opening(id)
 	if err == nil && o.Header.Policy == Once {

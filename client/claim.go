@@ -93,10 +93,12 @@ func (s *step) unclaimed(id message.ID, why *Refusal) {
 	case resealv1.Reason_REASON_CLAIMED:
 		err = ErrClaimed
 	case resealv1.Reason_REASON_MESSAGE_ENDED, resealv1.Reason_REASON_UNKNOWN_MESSAGE:
+		err = nil
 		if len(why.Detail.GetEnd()) > 0 {
 			s.end(why.Detail.GetEnd())
+		} else if why.Reason == resealv1.Reason_REASON_UNKNOWN_MESSAGE {
+			err = ErrNotAtServer // a server that was put back from a copy
 		}
-		err = nil
 	}
 	s.noView(id, s.in(id), err)
 }

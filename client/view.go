@@ -16,6 +16,9 @@ import (
 var (
 	// ErrClaimed: another device of the account is viewing the message now.
 	ErrClaimed = errors.New("client: another device is viewing the message")
+	// ErrNotAtServer: the server, which grants the one view, says that it has no
+	// such message, and shows no end of it.
+	ErrNotAtServer = errors.New("client: the server does not have the message")
 	// ErrHeld: the sender's keys raised an alarm, or the sender is blocked.
 	ErrHeld = errors.New("client: the message is held back until you decide about its sender")
 )

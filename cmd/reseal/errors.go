@@ -110,6 +110,7 @@ var kinds = []kind{
 	{"waiting", any_(reseal.ErrWaiting), "the key for this message has not come to this device yet", "a device that has it answers when it is online; --wait 1m waits for that"},
 	{"update", any_(reseal.ErrUpdate), "the message needs a newer version of the program", "update reseal"},
 	{"claimed", any_(reseal.ErrClaimed), "another device of yours is viewing the message", "it is free again 2 minutes after that device died"},
+	{"not_at_server", any_(reseal.ErrNotAtServer), "the server does not have this message; it may have been put back from a backup", "nothing of it was shown; ask the sender to send it again"},
 	{"viewed", endedAs(message.StateViewed), "the message was viewed, and is gone everywhere", ""},
 	{"expired", endedAs(message.StateExpired), "the message has expired, and is gone everywhere", ""},
 	{"unsent", endedAs(message.StateUnsent), "the message was unsent by its sender", ""},

@@ -106,7 +106,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrSessionEnded": reseal.ErrSessionEnded, "ErrNotLoggedIn": reseal.ErrNotLoggedIn, "ErrLoggedIn": reseal.ErrLoggedIn,
 		"ErrRemoved": reseal.ErrRemoved, "ErrHandleTaken": reseal.ErrHandleTaken, "ErrHandle": reseal.ErrHandle,
 		"ErrSignupClosed": reseal.ErrSignupClosed, "ErrUnknownMessage": reseal.ErrUnknownMessage, "ErrAmbiguous": reseal.ErrAmbiguous,
-		"ErrWaiting": reseal.ErrWaiting, "ErrUpdate": reseal.ErrUpdate, "ErrClaimed": reseal.ErrClaimed, "ErrHeld": reseal.ErrHeld,
+		"ErrWaiting": reseal.ErrWaiting, "ErrUpdate": reseal.ErrUpdate, "ErrClaimed": reseal.ErrClaimed, "ErrNotAtServer": reseal.ErrNotAtServer, "ErrHeld": reseal.ErrHeld,
 		"ErrBlocked": reseal.ErrBlocked, "ErrAlarm": reseal.ErrAlarm, "ErrAltered": reseal.ErrAltered, "ErrGone": reseal.ErrGone,
 		"ErrTooLarge": reseal.ErrTooLarge, "ErrClock": reseal.ErrClock, "ErrBusy": reseal.ErrBusy, "ErrDamaged": reseal.ErrDamaged,
 		"ErrNewer": reseal.ErrNewer, "ErrFull": reseal.ErrFull, "ErrServerFull": reseal.ErrServerFull, "ErrClosed": reseal.ErrClosed,

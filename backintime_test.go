@@ -1,0 +1,115 @@
+package reseal_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/store/pebble"
+)
+
+// A server that was put back from a copy: what its clients know of each other
+// does not fall, what was viewed does not come back, what they hold still opens,
+// and everybody goes on, also with a device that this server has never seen.
+func TestServerGoneBackInTime(t *testing.T) {
+	dir := t.TempDir()
+	openStore := func(data string) *pebble.Store {
+		st, err := pebble.Open(filepath.Join(data, "store"), server.Schema(), pebble.Options{MinFree: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	data, copied := filepath.Join(dir, "data"), filepath.Join(dir, "copy")
+	running := openStore(data)
+	w := newWorldWith(t, func(c *server.Config) {
+		c.Store, c.BlobFolder = running, filepath.Join(data, "blobs")
+	})
+	t.Cleanup(func() { w.down(); _ = running.Close() })
+	_, ana := w.signUp("ana")
+	_, ben := w.signUp("ben")
+	held := text(t, ana, "held", "ben")
+	viewed := text(t, ana, "viewed", "ben")
+	awaitState(t, ben, held, client.IsReady)
+	awaitState(t, ben, viewed, client.IsReady)
+
+	if err := w.server.Backup(ctx(t), copied); err != nil {
+		t.Fatal(err)
+	}
+
+	// What the copy does not know: a view, a device, and a message.
+	open(t, ben, viewed)
+	awaitState(t, ben, viewed, client.IsViewed)
+	second, _ := w.logIn(w.phone(), "ben")
+	kept := keep(t, ana, "kept", "ben")
+	awaitState(t, ben, kept, client.IsReady)
+	late := text(t, ana, "late", "ben")
+	awaitState(t, ben, late, client.IsReady)
+	awaitState(t, second, late, client.IsReady)
+	know := func() reseal.Contact {
+		t.Helper()
+		c, err := ana.Contact(ctx(t), "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if err := ana.RefreshContacts(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	before := know()
+	if before.Devices != 2 {
+		t.Fatalf("ana knows %d devices of ben", before.Devices)
+	}
+
+	w.down()
+	if err := running.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data = copied
+	running = openStore(data)
+	w.up()
+
+	if err := ana.RefreshContacts(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	if after := know(); after.Devices != 2 || after.SafetyNumber != before.SafetyNumber || after.State != before.State {
+		t.Errorf("ana's pin of ben fell: %+v, before %+v", after, before)
+	}
+	// Both ways a message goes through, which also says that they have been in sync.
+	next := text(t, ana, "and on", "ben")
+	awaitState(t, ben, next, client.IsReady)
+	answer := text(t, ben, "back", "ana")
+	if _, got := open(t, ana, answer); string(got) != "back" {
+		t.Errorf("ana got %q", got)
+	}
+	if s := state(t, ben, viewed); s != client.IsViewed {
+		t.Errorf("what was viewed is %q", s)
+	}
+	for id, want := range map[reseal.MessageID]string{held: "held", kept: "kept", next: "and on"} {
+		if _, got := open(t, ben, id); string(got) != want {
+			t.Errorf("ben got %q, not %q", got, want)
+		}
+	}
+	// Nobody grants the view of what this server never had: it stays, unseen, and
+	// the user is told why.
+	err := ben.Open(ctx(t), late, func(reseal.Content) error { t.Error("shown without a grant"); return nil }, nil)
+	if !errors.Is(err, reseal.ErrNotAtServer) {
+		t.Errorf("a message that the server does not have: %v", err)
+	}
+	if s := state(t, ben, late); s != client.IsReady {
+		t.Errorf("what was not shown is %q", s)
+	}
+	inbox, err := ben.Inbox(ctx(t), reseal.InboxOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range inbox {
+		if m.ID == viewed {
+			t.Errorf("what was viewed lies in the inbox: %+v", m)
+		}
+	}
+}
