@@ -29,10 +29,15 @@ func kernel() (vault.Keyring, error) {
 
 func (kernelRing) Set(name string, secret []byte) error {
 	id, err := unix.AddKey("user", service+":"+name, secret, unix.KEY_SPEC_USER_KEYRING)
-	if err == nil {
-		err = unix.KeyctlSetperm(id, ownerMay)
+	if err != nil {
+		return named("set", err)
 	}
-	return named("set", err)
+	if err := unix.KeyctlSetperm(id, ownerMay); err != nil {
+		// One that later processes may not read is of no use.
+		_, _ = unix.KeyctlInt(unix.KEYCTL_UNLINK, id, unix.KEY_SPEC_USER_KEYRING, 0, 0)
+		return named("set", err)
+	}
+	return nil
 }
 
 func (kernelRing) Get(name string) ([]byte, error) {
@@ -45,7 +50,10 @@ func (kernelRing) Get(name string) ([]byte, error) {
 	if err != nil {
 		return nil, named("get", err)
 	}
-	return b[:min(n, len(b))], nil
+	if n > len(b) {
+		return nil, errors.New("keyring: the entry is not what was set")
+	}
+	return b[:n], nil
 }
 
 func (kernelRing) Delete(name string) error {
