@@ -8,8 +8,9 @@ import (
 )
 
 // sequential are tests that replay one goroutine's work over and over (a crash,
-// a full disk, a flipped byte at every place). They run without the detector.
-const sequential = "Crash|Power|Torn|Flip|SyncFails|Full|Fault|Schedule|Vectors|Every|Linear|Memory"
+// a full disk, a flipped byte at every place), and those that read a process's
+// memory. They run without the detector.
+const sequential = "NoKeysAfter|Crash|Power|Torn|Flip|SyncFails|Full|Fault|Schedule|Vectors|Every|Linear|Memory"
 
 // Test is what Detect needs of a test.
 type Test interface {
