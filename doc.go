@@ -82,6 +82,7 @@
 //   - [UnknownAccountError], [ErrUnknownMessage], [ErrUnknownDevice]: there is no
 //     such thing (any more). [ErrAmbiguous]: more of the id.
 //   - [ErrTooLarge], as [LimitError] with the limit's name: less.
+//   - [QuotaError]: later; it names the quota and says when.
 //   - [ErrLastDevice]: close the account instead.
 //   - [ErrNoReset]: it was cancelled, or another device asked; [Account.AskReset].
 //

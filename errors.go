@@ -174,6 +174,31 @@ func (e *LimitError) Error() string { return "reseal: over the server's limit: "
 // Is makes errors.Is(err, ErrTooLarge) true.
 func (e *LimitError) Is(target error) bool { return target == ErrTooLarge }
 
+// QuotaError: the server keeps no more of something for this account. It names
+// the quota, and says when there is room again without anybody doing anything
+// for it; 0 where only deleting or reading helps.
+type QuotaError struct {
+	Quota string
+	After time.Duration
+}
+
+func (e *QuotaError) Error() string {
+	s := "reseal: the server's quota is used up: " + e.Quota
+	if e.After > 0 {
+		s += fmt.Sprintf("; again in %v", e.After.Round(time.Second))
+	}
+	return s
+}
+
+// overLimit is what a refusal by a limit is to the caller: a size of the request,
+// or a quota that fills and empties.
+func overLimit(name string, after time.Duration) error {
+	if after > 0 {
+		return &QuotaError{name, after}
+	}
+	return &LimitError{name}
+}
+
 // wrapped is one error as another: errors.Is finds both.
 func as(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }
 
@@ -237,7 +262,7 @@ func (in *Installation) callError(err error) error {
 	case resealv1.Reason_REASON_NOT_DUE:
 		return &NotDueError{time.Duration(d.RetryAfterMs) * time.Millisecond}
 	case resealv1.Reason_REASON_LIMIT:
-		return &LimitError{d.Limit}
+		return overLimit(d.Limit, time.Duration(d.RetryAfterMs)*time.Millisecond)
 	case resealv1.Reason_REASON_CLOCK:
 		return &ClockError{in.o.Now().Sub(time.UnixMilli(int64(d.ServerTimeMs))).Round(time.Second)}
 	case resealv1.Reason_REASON_UNAVAILABLE, resealv1.Reason_REASON_DRAINING:

@@ -89,8 +89,8 @@ const textType = "text/plain; charset=utf-8; reseal=message"
 // A server that has no room fails it with ErrServerFull, unless it may wait
 // (Queue); what the server may have got already waits in any case, as Queued
 // tells. Errors: *UnknownAccountError, ErrOffline, ErrAlarm, ErrBlocked,
-// ErrTooLarge, *ClockError, ErrFull, ErrServerFull, and what reading File failed
-// with.
+// ErrTooLarge, *QuotaError, *ClockError, ErrFull, ErrServerFull, and what
+// reading File failed with.
 func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if len(o.To) == 0 {
 		return nil, &UnknownAccountError{""}
@@ -423,7 +423,7 @@ func (a *Account) sendError(err error, handle string) error {
 	}
 	switch r.Reason {
 	case resealv1.Reason_REASON_LIMIT:
-		return &LimitError{r.Limit}
+		return overLimit(r.Limit, r.After)
 	case resealv1.Reason_REASON_UNKNOWN_ACCOUNT:
 		return as(&UnknownAccountError{handle}, err)
 	case resealv1.Reason_REASON_UNKNOWN_BLOB:

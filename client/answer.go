@@ -18,6 +18,8 @@ type RefusalError struct {
 	Reason resealv1.Reason
 	// Limit names the limit or field, where there is one.
 	Limit string
+	// After is when it is worth another try; 0 where waiting does not help.
+	After time.Duration
 }
 
 func (e *RefusalError) Error() string {
@@ -28,8 +30,11 @@ func (e *RefusalError) Error() string {
 	return s
 }
 
+// maxAfter is the longest wait that a server is believed, 30 days in milliseconds.
+const maxAfter = 30 * 24 * 3600 * 1000
+
 func refusalError(r *Refusal) error {
-	return &RefusalError{r.Reason, r.Detail.GetLimit()}
+	return &RefusalError{r.Reason, r.Detail.GetLimit(), time.Duration(min(r.Detail.GetRetryAfterMs(), maxAfter)) * time.Millisecond}
 }
 
 // answered takes the answer to one of the engine's own calls.

@@ -64,6 +64,14 @@ func Limit(name string) error {
 	return With(&resealv1.ErrorDetail{Reason: resealv1.Reason_REASON_LIMIT, Limit: name})
 }
 
+// Quota refuses what would be more than the named quota allows, and says when
+// there is room again by itself.
+func Quota(name string, after time.Duration) error {
+	return With(&resealv1.ErrorDetail{
+		Reason: resealv1.Reason_REASON_LIMIT, Limit: name, RetryAfterMs: uint64(max(after, 0).Milliseconds()),
+	})
+}
+
 // Rate refuses a call that comes too soon, and says when to come back.
 func Rate(name string, after time.Duration) error {
 	return With(&resealv1.ErrorDetail{

@@ -122,6 +122,7 @@ var kinds = []kind{
 	{"not_shown", any_(reseal.ErrNotShown), "the content was not read to its end, and counts as not viewed", "open it again"},
 	{"gone", any_(reseal.ErrGone), "the content is no longer at the server", "ask the sender to send it again"},
 	{"too_large", any_(reseal.ErrTooLarge), "", "send less at once"},
+	{"quota", typed[*reseal.QuotaError](nil), "", "wait until then; the quotas are the server operator's choice"},
 	{"rate", typed[*reseal.RateError](nil), "", "wait, and try again"},
 	{"clock", any_(reseal.ErrClock), "", "set the clock of this machine"},
 	{"other_server", any_(errOwnerServer), "", `end that process (a "watch", say), or use another --home`},

@@ -130,7 +130,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 	for want, err := range map[string]error{
 		"not_due":       &reseal.NotDueError{},
 		"weak_password": &password.Weak{Reason: "r"}, "unknown_account": &reseal.UnknownAccountError{Handle: "x"},
-		"renamed": &reseal.RenamedError{Handle: "x"}, "rate": &reseal.RateError{}, "clock": &reseal.ClockError{}, "too_large": &reseal.LimitError{},
+		"renamed": &reseal.RenamedError{Handle: "x"}, "rate": &reseal.RateError{}, "clock": &reseal.ClockError{}, "too_large": &reseal.LimitError{}, "quota": &reseal.QuotaError{},
 		"viewed": &reseal.EndedError{State: message.StateViewed}, "expired": &reseal.EndedError{State: message.StateExpired},
 		"unsent": &reseal.EndedError{State: message.StateUnsent}, "owner_gone": &handover.GoneError{}, "failed": errors.New("x"),
 		"interrupted": context.Canceled, "timeout": context.DeadlineExceeded, "offline": &reseal.AccountError{Err: reseal.ErrOffline},
