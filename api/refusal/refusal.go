@@ -122,6 +122,9 @@ func Reason(err error) resealv1.Reason { return Detail(err).GetReason() }
 // Passing tells whether the same call may succeed later: no connection, a full
 // or failing store, too many calls, a server that drains.
 func Passing(err error) bool {
+	if err == nil {
+		return false
+	}
 	switch Reason(err) {
 	case resealv1.Reason_REASON_UNAVAILABLE, resealv1.Reason_REASON_RATE, resealv1.Reason_REASON_DRAINING, resealv1.Reason_REASON_INTERNAL:
 		return true

@@ -35,6 +35,7 @@ func TestPassing(t *testing.T) {
 		err  error
 		want bool
 	}{
+		{nil, false},
 		{New(resealv1.Reason_REASON_UNAVAILABLE), true},
 		{Rate("calls", time.Second), true},
 		{New(resealv1.Reason_REASON_DRAINING), true},

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/client"
@@ -124,7 +125,12 @@ func (d *Device) Connect() {
 	if d.Ended || d.Engine == nil {
 		return
 	}
-	if err := d.W.auth.Live(background, d.caller()); err != nil {
+	err := d.W.auth.Live(background, d.caller())
+	delete(d.W.store.dead, d.W.store.part)
+	switch {
+	case refusal.Passing(err):
+		return // the server failed meanwhile: the client connects again later
+	case err != nil:
 		d.sessionEnded()
 		return
 	}
