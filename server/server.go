@@ -61,6 +61,10 @@ type Config struct {
 	Version string
 	// Signup is who may make an account; default everybody.
 	Signup resealv1.Signup
+	// Strangers is how many accounts one account may write to in a day (UTC) that
+	// have not shown that they know it; default [DefaultStrangers], negative for
+	// no limit.
+	Strangers int
 	// Origins are host patterns that pages in browsers may connect from.
 	Origins []string
 	// TLS is what the listener of Serve speaks; nil is plain HTTP, for
@@ -81,6 +85,9 @@ type Config struct {
 const (
 	DefaultMaxConns           = 16384
 	DefaultMaxConnsPerAddress = 512
+	DefaultStrangers          = 100
+	// MaxStrangers is the most that Strangers can be: a day's are one record.
+	MaxStrangers = 4000
 )
 
 // Server is a Reseal server. Make it by [New], run it by Serve.
@@ -160,6 +167,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxConnsPerAddress <= 0 {
 		c.MaxConnsPerAddress = DefaultMaxConnsPerAddress
 	}
+	if c.Strangers == 0 {
+		c.Strangers = DefaultStrangers
+	}
+	c.Strangers = min(c.Strangers, MaxStrangers)
 	return c
 }
 
@@ -189,7 +200,7 @@ func (s *Server) assemble(c Config) error {
 	}
 	s.mailbox = &mailbox.Service{
 		Store: st, Bus: c.Bus, Blobs: blob.References{Service: s.blobs}, Sessions: s.auth, Limiter: s.limits,
-		Counter: s.metrics, Log: c.Log, Now: c.Now, Rand: c.Rand, Stop: s.stop,
+		Counter: s.metrics, Log: c.Log, Now: c.Now, Rand: c.Rand, Stop: s.stop, Strangers: c.Strangers,
 	}
 	s.auth.Queues, s.auth.Blobs = s.mailbox, blob.References{Service: s.blobs}
 	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,10 +196,16 @@ func (c *cli) verify(ctx context.Context, a *reseal.Account, handle, number stri
 	if err != nil {
 		return err
 	}
+	if k.Alarm != "" {
+		return reseal.ErrAlarm // "contacts trust" shows what there is to compare
+	}
 	if number, err = c.theirNumber(ctx, k, number, c.showNumber, !k.Verified); err != nil || number == "" {
 		return err
 	}
 	same, err := a.Verify(ctx, handle, number)
+	if errors.Is(err, reseal.ErrKeyChanged) {
+		return err
+	}
 	if err != nil {
 		return usagef("60 digits, in groups or not", "not a safety number: %s", plain(err))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"regexp"
 	"strings"
@@ -93,9 +94,13 @@ func TestResetAtATerminal(t *testing.T) {
 	var offset atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 	url := newServerAt(t, now)
-	ana, laptop := newPerson(t, url), newPerson(t, url)
+	ana, laptop, ben := newPerson(t, url), newPerson(t, url), newPerson(t, url)
+	ben.clock = now
 	ana.does(exitDone, []string{secret, secret}, "signup", "ana")
 	laptop.does(exitDone, []string{secret}, "login", "ana")
+	ben.does(exitDone, []string{secret, secret}, "signup", "ben")
+	ben.does(exitDone, nil, "send", "ana", "--text", "who is there")
+	ben.does(exitDone, nil, "contacts", "verify", "ana", ben.contact("ana").SafetyNumber)
 	if out := ana.does(exitDone, nil, "reset", "ana"); !strings.Contains(out, "run this again in 24 h") {
 		t.Errorf("%q", out)
 	}
@@ -140,4 +145,44 @@ func TestResetAtATerminal(t *testing.T) {
 	if laptop.does(exitFailed, []string{secret}, "login", "ana", "--json"); !strings.Contains(laptop.out.String(), `"login_failed"`) {
 		t.Errorf("%s", &laptop.out)
 	}
+
+	// Whoever had verified the old key sends nothing until they agree to the
+	// new one, and to that very one.
+	old := ben.contact("ana")
+	if old.State != "alarm" || !old.Verified || len(old.Offered) != 1 || old.Offered[0] == old.SafetyNumber {
+		t.Fatalf("%+v", old)
+	}
+	if ben.does(exitFailed, nil, "send", "ana", "--text", "to whom?", "--json"); !strings.Contains(ben.out.String(), `"error":"alarm"`) {
+		t.Errorf("%s", &ben.out)
+	}
+	if ben.does(exitFailed, nil, "contacts", "verify", "ana", old.SafetyNumber, "--json"); !strings.Contains(ben.out.String(), `"error":"alarm"`) {
+		t.Errorf("%s", &ben.out)
+	}
+	if ben.does(exitFailed, nil, "contacts", "trust", "ana", old.SafetyNumber, "--json"); !strings.Contains(ben.out.String(), `"error":"mismatch"`) {
+		t.Errorf("%s", &ben.out)
+	}
+	if ben.does(exitFailed, nil, "send", "ana", "--text", "to whom?", "--json"); !strings.Contains(ben.out.String(), `"error":"alarm"`) {
+		t.Errorf("%s", &ben.out)
+	}
+	ben.does(exitDone, nil, "contacts", "trust", "ana", old.Offered[0])
+	if k := ben.contact("ana"); k.State != "known" || k.Verified || !k.Changed || k.SafetyNumber != old.Offered[0] {
+		t.Errorf("%+v", k)
+	}
+	ben.does(exitDone, nil, "send", "ana", "--text", "to you")
+}
+
+// contact is what "contacts --json" says of one.
+func (p *person) contact(handle string) contactItem {
+	p.t.Helper()
+	for line := range strings.Lines(p.does(exitDone, nil, "contacts", "--json")) {
+		var k contactItem
+		if err := json.Unmarshal([]byte(line), &k); err != nil {
+			p.t.Fatalf("%s: %v", line, err)
+		}
+		if k.Handle == handle {
+			return k
+		}
+	}
+	p.t.Fatalf("no contact %s", handle)
+	return contactItem{}
 }

@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "page": cmdPage, "r": cmdRun, "start": cmdStart, "waitfor": cmdWaitFor, "end": cmdEnd,
-			"id": cmdID, "has": cmdHas, "lines": cmdLines, "poll": cmdPoll, "big": cmdBig,
+			"id": cmdID, "has": cmdHas, "lines": cmdLines, "poll": cmdPoll, "big": cmdBig, "metric": cmdMetric,
 			"sessionof": cmdSessionOf, "certificate": cmdCertificate, "certified": cmdCertified,
 		},
 	})
@@ -300,6 +300,23 @@ func matches(ts *testscript.TestScript, args []string) bool {
 		}
 	}
 	return false
+}
+
+// metric NAME VALUE: the server that was started last says so of itself.
+func cmdMetric(ts *testscript.TestScript, _ bool, args []string) {
+	resp, err := http.Get("http://" + ts.Getenv("METRICS") + "/metrics")
+	ts.Check(err)
+	b, err := io.ReadAll(resp.Body)
+	ts.Check(errors.Join(err, resp.Body.Close()))
+	for line := range strings.Lines(string(b)) {
+		if name, v, _ := strings.Cut(strings.TrimSpace(line), " "); name == args[0] {
+			if v != args[1] {
+				ts.Fatalf("%s is %s, want %s", name, v, args[1])
+			}
+			return
+		}
+	}
+	ts.Fatalf("no metric %s in %s", args[0], b)
 }
 
 // sessionof DEVICE VAR: sets VAR to the id of a device's session, as "devices

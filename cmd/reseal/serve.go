@@ -45,6 +45,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	config := server.Config{
 		Limits: &f.rates, Store: st, BlobFolder: filepath.Join(f.data, "blobs"), Setup: setup, Log: log, Now: now, Version: version(), Signup: signups[f.signup],
+		Strangers: f.strangers,
 	}
 	source, err := f.source(log)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
 )
 
@@ -19,6 +21,7 @@ type serveFlags struct {
 	limits                     []string
 	rates                      limits.Config
 	signup                     string
+	strangers                  int
 	metricsSet                 bool
 	clock                      duration
 	tls                        tlsFlags
@@ -90,6 +93,7 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.listen, "listen", defaultListen, "`ADDR` for clients; port 0 picks a free one")
 	fl.StringVar(&f.metrics, "metrics", defaultMetrics, "`ADDR` for /metrics and /healthz, or \"off\"")
 	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
+	fl.IntVar(&f.strangers, "strangers", server.DefaultStrangers, "how many people who never answered it one account may write to in a day, `N`; 0 is no limit")
 	fl.StringVar(&f.signup, "signup", "open", "who may make an account: \"open\", \"invite\" (see \"reseal admin invite\") or \"closed\"")
 	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
 	fl.StringVar(&f.tls.key, "tls-key", "", "its key, a PEM `FILE`")
@@ -117,6 +121,12 @@ func (f *serveFlags) complete(c *cli) error {
 		if err := f.rates.Set(text); err != nil {
 			return usagef("see the table in docs/operators.md", "--limit: %v", err)
 		}
+	}
+	if f.strangers < 0 || f.strangers > server.MaxStrangers {
+		return usagef(fmt.Sprintf("0 to %d", server.MaxStrangers), "--strangers: no such number: %d", f.strangers)
+	}
+	if f.strangers == 0 {
+		f.strangers = -1 // as server.Config has it
 	}
 	if signups[f.signup] == resealv1.Signup_SIGNUP_UNSPECIFIED {
 		return usagef("open, invite or closed", "--signup: no such way: %q", f.signup)

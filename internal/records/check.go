@@ -53,6 +53,8 @@ var table = []kept{
 	{"A/", account, Epochs, 6 + 16, again(ParseEpoch, EncodeEpoch)},
 	{"A/", account, Blocks, 6 + 16, again(ParseBlock, EncodeBlock)},
 	{"A/", account, ResetKey, 5, again(ParseReset, Reset.Encode)},
+	{"A/", account, Acquainted, 6 + 4 + 16, again(ParseAcquainted, func(struct{}) []byte { return EncodeAcquainted() })},
+	{"A/", account, StrangersKey, 9, again(ParseStrangers, Strangers.Encode)},
 	{"T/", day, Messages, 2 + 32, isMessage},
 	{"T/", day, Copies, 2 + 32, isMessage},
 	{"T/", day, Wraps, 2 + 32 + 1 + 16 + 1 + 16 + 1 + 8, again(message.ParseWrap, (*message.Wrap).Encode)},

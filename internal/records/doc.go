@@ -18,6 +18,8 @@
 //	                     epoch/device                   decided  number of the epoch published last
 //	                     block/account                  decided  [Block]
 //	                     reset                          decided  [Reset]
+//	                     knows/period+pair              once     a version: see [AcquaintedKey]
+//	                     strangers                      decided  [Strangers]
 //	T/account/day        m/message                      once     [Message]: header, inline body, first wraps
 //	                     s/message                      once     [Message]: the sender's and its holders' copy
 //	                     w/message/device/maker/epoch   once     wrap that came later

@@ -32,6 +32,8 @@ var Schema = store.Schema{
 	{Prefix: "q/", Kind: store.Once},
 	{Prefix: "key", Kind: store.Decided},
 	{Prefix: "reset", Kind: store.Decided},
+	{Prefix: "knows/", Kind: store.Once},
+	{Prefix: "strangers", Kind: store.Decided},
 	{Prefix: "inv/", Kind: store.Decided},
 }
 
@@ -42,22 +44,25 @@ const (
 	List     = store.Key("list")
 	Book     = store.Key("book")
 	ResetKey = store.Key("reset")
+	// StrangersKey is where the strangers of a day are.
+	StrangersKey = store.Key("strangers")
 
-	Lists     = store.Key("lists/")
-	SharesAll = store.Key("share/")
-	Parts     = store.Key("part/")
-	Sess      = store.Key("sess/")
-	Certs     = store.Key("cert/")
-	Epochs    = store.Key("epoch/")
-	Blocks    = store.Key("block/")
-	Messages  = store.Key("m/")
-	Copies    = store.Key("s/")
-	Wraps     = store.Key("w/")
-	Ends      = store.Key("e/")
-	Receipts  = store.Key("c/")
-	Claims    = store.Key("l/")
-	Requests  = store.Key("r/")
-	Queue     = store.Key("q/")
+	Lists      = store.Key("lists/")
+	SharesAll  = store.Key("share/")
+	Parts      = store.Key("part/")
+	Sess       = store.Key("sess/")
+	Certs      = store.Key("cert/")
+	Epochs     = store.Key("epoch/")
+	Blocks     = store.Key("block/")
+	Acquainted = store.Key("knows/")
+	Messages   = store.Key("m/")
+	Copies     = store.Key("s/")
+	Wraps      = store.Key("w/")
+	Ends       = store.Key("e/")
+	Receipts   = store.Key("c/")
+	Claims     = store.Key("l/")
+	Requests   = store.Key("r/")
+	Queue      = store.Key("q/")
 )
 
 // Where the store notes which key file it belongs to.

@@ -41,6 +41,14 @@ var codecs = map[string]struct {
 		EncodeBlock(true),
 		func(b []byte) ([]byte, error) { p, err := ParseBlock(b); return EncodeBlock(p), err },
 	},
+	"acquainted": {
+		EncodeAcquainted(),
+		func(b []byte) ([]byte, error) { _, err := ParseAcquainted(b); return EncodeAcquainted(), err },
+	},
+	"strangers": {
+		Strangers{Day: 20000, Whom: []PairHash{{1}, {2}}}.Encode(),
+		func(b []byte) ([]byte, error) { p, err := ParseStrangers(b); return p.Encode(), err },
+	},
 	"epoch": {
 		EncodeEpoch(7),
 		func(b []byte) ([]byte, error) { p, err := ParseEpoch(b); return EncodeEpoch(p), err },

@@ -108,7 +108,7 @@ func (w *World) serve() {
 	}
 	w.mailbox = &mailbox.Service{
 		Store: w.store, Bus: b, Blobs: w.blobs, Sessions: w.auth, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now,
-		Rand: w.rand, Stop: make(chan struct{}),
+		Rand: w.rand, Stop: make(chan struct{}), Strangers: 100,
 	}
 	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now}
 	w.directory = &directory.Service{Store: w.store, Limiter: free{}, Log: log}

@@ -104,6 +104,9 @@ type Service struct {
 	Counter  Counter
 	Log      *slog.Logger
 	Now      func() time.Time
+	// Strangers is how many accounts one account may write to in a day that have
+	// not shown that they know it; 0 is no limit.
+	Strangers int
 	// Rand gives queue keys and writer's tokens.
 	Rand io.Reader
 	// Recheck is how often an open stream asks whether its session lives and
@@ -113,6 +116,7 @@ type Service struct {
 	Stop <-chan struct{}
 
 	streams streams
+	met     met
 }
 
 func (s *Service) now() identity.Time { return identity.TimeOf(s.Now()) }

@@ -61,10 +61,16 @@ func (s *Service) postReceipt(ctx context.Context, c caller.Caller, req *resealv
 	if rc.Fits(h) != nil {
 		return nil, refusal.Malformed("receipt")
 	}
+	resp := &resealv1.PostReceiptResponse{}
 	if state, ends := rc.What.Ends(); ends {
-		return s.end(ctx, h, rc, req.Receipt, state)
+		resp, err = s.end(ctx, h, rc, req.Receipt, state)
+	} else {
+		err = s.spread(ctx, c, h, rc, req.Receipt)
 	}
-	return &resealv1.PostReceiptResponse{}, s.spread(ctx, c, h, rc, req.Receipt)
+	if err != nil {
+		return nil, err
+	}
+	return resp, s.acquaint(ctx, c.Account, otherParty(c.Account, sender, recipient))
 }
 
 // spread stores a receipt in both accounts' partitions and tells their devices.

@@ -178,6 +178,11 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	if err != nil {
 		return err
 	}
+	if !known.stored {
+		if err := s.address(ctx, c.Account, m.h.Recipient); err != nil {
+			return err
+		}
+	}
 	if err := s.room(m, blocked); err != nil {
 		return err
 	}
