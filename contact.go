@@ -12,7 +12,7 @@ import (
 type Contact struct {
 	Handle  string
 	Account identity.AccountID
-	// State is "known", "stranger", "blocked", "alarm" or "closed".
+	// State is "known", "stranger", "refused", "blocked", "alarm" or "closed".
 	State    string
 	Alarm    string
 	Verified bool
@@ -67,6 +67,8 @@ func contactOf(c client.Contact) Contact {
 		k.State = "alarm"
 	case c.Closed:
 		k.State = "closed"
+	case c.Refused:
+		k.State = "refused"
 	case !c.Accepted:
 		k.State = "stranger"
 	}
@@ -128,6 +130,14 @@ func (a *Account) safetyNumber(id identity.AccountID, key identity.AccountPublic
 // Accept takes a stranger as a contact.
 func (a *Account) Accept(ctx context.Context, name string) error {
 	return a.change(ctx, name, client.Accept)
+}
+
+// Refuse drops what a stranger has sent so far, on all devices of this account,
+// without a word to anybody; what comes later is shown as a stranger's again.
+// Accepting later brings back what has not expired. Errors: ErrNoStranger for a
+// contact.
+func (a *Account) Refuse(ctx context.Context, name string) error {
+	return a.change(ctx, name, client.Refuse)
 }
 
 // Block stops everything with an account, in both directions; it notices

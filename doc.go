@@ -39,7 +39,8 @@
 // no key for this device yet is [StateWaiting]: devices that have the key are
 // asked, and it becomes [StateReady]. An app shows that, and has nothing to do.
 // A message from somebody who is no contact yet is marked [Message.Stranger];
-// [Account.Accept] and [Account.Block] are for the user to choose from.
+// [Account.Accept], [Account.Refuse] and [Account.Block] are for the user to
+// choose from.
 //
 // Show what is in [Content] inside the function given to [Account.Open], or store
 // it there: when that returns nil, a once message is gone. Names and media types

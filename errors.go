@@ -81,6 +81,8 @@ var (
 	// ErrKeyChanged: the key that was decided about is not the one on record, or
 	// not offered, any more: look at the contact again.
 	ErrKeyChanged = errors.New("reseal: the account key is another one by now")
+	// ErrNoStranger: what a contact sends cannot be refused, only blocked.
+	ErrNoStranger = errors.New("reseal: no stranger")
 	// ErrAltered: the ciphertext at the server is not what was sent.
 	ErrAltered = errors.New("reseal: the content was altered")
 	// ErrGone: the content is no longer at the server.
@@ -293,6 +295,7 @@ func engineError(err error) error {
 		{client.ErrBlocked, ErrBlocked},
 		{client.ErrAlarm, ErrAlarm},
 		{client.ErrKeyChanged, ErrKeyChanged},
+		{client.ErrNoStranger, ErrNoStranger},
 		{client.ErrKeys, ErrServer},
 		{client.ErrState, ErrDamaged},
 		{client.ErrNoRoom, ErrNoRoom},

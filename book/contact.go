@@ -49,6 +49,9 @@ type Contact struct {
 	Accepted bool
 	// Renamed: the handle named another account before.
 	Renamed bool
+	// Refused: what the contact created up to then the user did not want; it
+	// counts while the contact is not accepted. 0 for never.
+	Refused identity.Time
 }
 
 // Current is the pin by which the contact is known. A pin whose committed next
@@ -168,7 +171,7 @@ func (c Contact) valid() bool {
 	if c.Removed {
 		t := c.tombstone()
 		return len(c.Pins) == 0 && c.Handle == "" && c.HandleCount == 0 && c.Choice == 0 && !c.Crowded &&
-			c.Verified == t.Verified && c.VerifiedCount == 0 && !c.Accepted && !c.Renamed
+			c.Verified == t.Verified && c.VerifiedCount == 0 && !c.Accepted && !c.Renamed && c.Refused == 0
 	}
 	for _, p := range c.Pins {
 		if p.Account != c.Account || p.Version == 0 || p.Key == (identity.AccountPublic{}) {

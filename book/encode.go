@@ -13,7 +13,7 @@ const (
 	formatVersion = 1
 	pinSize       = 32 + 32 + 8 + 32
 	// minContact is the smallest encoded contact, a removed one.
-	minContact = 16 + 1 + 4*5 + 3*2
+	minContact = 16 + 1 + 4*5 + 8 + 3*2
 )
 
 // The bits of a contact's flags.
@@ -76,6 +76,7 @@ func (c Contact) encode(out *cryptobyte.Builder) {
 	for _, n := range []uint32{c.BlockedCount, c.Life, c.HandleCount, c.Choice, c.VerifiedCount} {
 		out.AddUint32(n)
 	}
+	out.AddUint64(uint64(c.Refused))
 	out.AddUint16LengthPrefixed(func(out *cryptobyte.Builder) { out.AddBytes([]byte(c.Handle)) })
 	out.AddUint16LengthPrefixed(func(out *cryptobyte.Builder) {
 		if c.Verified != (identity.AccountPublic{}) {
@@ -165,7 +166,7 @@ func readContact(in *cryptobyte.String) (c Contact, ok bool) {
 	var name, verified, pins cryptobyte.String
 	if !in.CopyBytes(c.Account[:]) || !in.ReadUint8(&flags) || flags >= flagsEnd ||
 		!in.ReadUint32(&c.BlockedCount) || !in.ReadUint32(&c.Life) || !in.ReadUint32(&c.HandleCount) ||
-		!in.ReadUint32(&c.Choice) || !in.ReadUint32(&c.VerifiedCount) ||
+		!in.ReadUint32(&c.Choice) || !in.ReadUint32(&c.VerifiedCount) || !in.ReadUint64((*uint64)(&c.Refused)) ||
 		!in.ReadUint16LengthPrefixed(&name) || !in.ReadUint16LengthPrefixed(&verified) ||
 		!in.ReadUint16LengthPrefixed(&pins) || len(pins)%pinSize != 0 || len(pins) > 2*MaxRivals*pinSize {
 		return Contact{}, false

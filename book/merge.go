@@ -79,6 +79,7 @@ func mergeLives(a, b Contact) Contact {
 	c := a
 	c.Accepted = a.Accepted || b.Accepted
 	c.Renamed = a.Renamed || b.Renamed
+	c.Refused = max(a.Refused, b.Refused)
 	if cmp.Or(cmp.Compare(a.HandleCount, b.HandleCount), cmp.Compare(a.Handle, b.Handle)) < 0 {
 		c.Handle, c.HandleCount = handle.Handle(b.Handle), b.HandleCount
 	}

@@ -138,9 +138,9 @@ func TestLimits(t *testing.T) {
 	if _, err := Parse(make([]byte, MaxEncoded+1)); err != ErrFull {
 		t.Error(err)
 	}
-	b.contacts = b.contacts[:6500]
+	b.contacts = b.contacts[:6200]
 	s, err := b.Store(rand.Reader, bookKey, account, 1)
 	if err != nil || len(s.Parts) > MaxParts {
-		t.Errorf("6500 contacts: %v, %d parts", err, len(s.Parts))
+		t.Errorf("6200 contacts: %v, %d parts", err, len(s.Parts))
 	}
 }

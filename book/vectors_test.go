@@ -2,6 +2,7 @@ package book
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -175,7 +176,9 @@ func scenarios(t *testing.T) map[string]scenario {
 	carol.Accepted, carol.Renamed = true, true
 	carol.Verify(keyOf(2, 0))
 	carol.SetBlocked(true)
-	full := with(bob, carol, Contact{Account: identity.AccountID{3}, Removed: true, Life: 2, Blocked: true, BlockedCount: 1})
+	dave := contact("dave", pinOf(4, 0, 1, 1))
+	dave.Refused = 1_900_000_000_000
+	full := with(bob, carol, dave, Contact{Account: identity.AccountID{3}, Removed: true, Life: 2, Blocked: true, BlockedCount: 1})
 	if err := full.Set("theme", []byte("dark")); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +187,7 @@ func scenarios(t *testing.T) map[string]scenario {
 		all["parse-"+name] = scenario{Comment: comment, Entry: "parse", Outcome: outcome, Book: x(b)}
 	}
 	parse("empty", "no contacts and no settings", "ok", encode(t, new(Book)))
-	parse("full", "two contacts, a removed one and a setting", "ok", good)
+	parse("full", "three contacts, a removed one and a setting", "ok", good)
 	parse("version-0", "version 0", "malformed", append([]byte{0, 0}, good[2:]...))
 	parse("version-2", "a newer version", "newer", append([]byte{0, 2}, good[2:]...))
 	parse("truncated", "a byte short", "malformed", good[:len(good)-1])
@@ -212,6 +215,8 @@ func scenarios(t *testing.T) map[string]scenario {
 	bad("zero-account", "no account id", func(c *Contact) { c.Account = identity.AccountID{} })
 	bad("handle-upper", "a handle that is not in normal form", func(c *Contact) { c.Handle = "Bob" })
 	bad("removed-with-key", "a removed contact that still has its pin", func(c *Contact) { c.Removed = true })
+	parse("removed-and-refused", "a removed contact that still has a time of refusal", "malformed",
+		raw(Contact{Account: identity.AccountID{3}, Removed: true, Refused: 1}))
 	bad("crowded-with-key", "crowded, but with a pin", func(c *Contact) { c.Crowded = true })
 	bad("list-version-0", "a pin of list version 0", func(c *Contact) { c.Pins[0].Version = 0 })
 	bad("zero-key", "a pin without a key", func(c *Contact) { c.Pins[0].Key = identity.AccountPublic{} })
@@ -247,6 +252,7 @@ func scenarios(t *testing.T) map[string]scenario {
 		with1(func(c *Contact) { c.BlockedCount = 1 }))
 	merge("unblocked-later", "unblocked after the block", with1(func(c *Contact) { c.SetBlocked(true) }),
 		with1(func(c *Contact) { c.SetBlocked(true); c.SetBlocked(false) }))
+	merge("refused-later", "refused twice: the later time", with1(func(c *Contact) { c.Refused = 5 }), with1(func(c *Contact) { c.Refused, c.Accepted = 9, true }))
 	merge("removed", "removed on one side, changed on the other", with1((*Contact).Remove), with1(func(c *Contact) { c.SetHandle("bobby") }))
 	merge("added-again", "added again after the removal, with another key", with(bob), func() *Book {
 		b := with1((*Contact).Remove)
@@ -326,6 +332,7 @@ func rawContact(t *testing.T, c Contact) []byte {
 	for _, n := range []uint32{c.BlockedCount, c.Life, c.HandleCount, c.Choice, c.VerifiedCount} {
 		b = append(b, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	}
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Refused))
 	vector := func(v []byte) { b = append(append(b, byte(len(v)>>8), byte(len(v))), v...) }
 	vector([]byte(c.Handle))
 	verified := c.Verified[:]

@@ -12,6 +12,8 @@ import (
 
 // What the keys of an account can be wrong in, as the user is told.
 var (
+	// ErrNoStranger: a contact that was accepted cannot be refused.
+	ErrNoStranger = errors.New("client: no stranger")
 	// ErrUnknownContact: no contact has this account id.
 	ErrUnknownContact = errors.New("client: unknown contact")
 	// ErrKeys: lists or certificates that do not verify.

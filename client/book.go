@@ -108,6 +108,7 @@ func noteContact(b *book.Book, c *state.Contact, chosen bool) {
 	k.SetBlocked(c.Blocked)
 	k.Accepted = k.Accepted || c.Accepted
 	k.Renamed = k.Renamed || c.Renamed
+	k.Refused = max(k.Refused, identity.Time(c.Refused))
 	b.Put(k)
 }
 
@@ -237,8 +238,9 @@ func (s *step) applyContact(b *book.Book, k book.Contact) {
 	if isNew {
 		c = &state.Contact{Account: k.Account[:]}
 	}
-	wasHeld, accepted, blocked := c.Blocked || c.Alarm != "", c.Accepted, c.Blocked
+	wasHeld, before := c.Blocked || c.Alarm != "", decisionOf(c)
 	c.Blocked, c.Accepted, c.Renamed = k.Blocked, c.Accepted || k.Accepted, c.Renamed || k.Renamed
+	c.Refused = max(c.Refused, uint64(k.Refused))
 	c.VerifiedKey = nil
 	if k.Verified != (identity.AccountPublic{}) {
 		c.VerifiedKey = k.Verified[:]
@@ -277,7 +279,7 @@ func (s *step) applyContact(b *book.Book, k book.Contact) {
 	if wasHeld && !c.Blocked && c.Alarm == "" {
 		s.reconsider(k.Account)
 	}
-	s.decided(c, accepted, blocked)
+	s.decided(c, before)
 }
 
 // bookHandle lets a handle name a contact of the book. Of several with that

@@ -19,7 +19,7 @@ func (s *step) changeContact(ev ChangeContact) error {
 	if c == nil {
 		return ErrUnknownContact
 	}
-	accepted, blocked := c.Accepted, c.Blocked
+	before := decisionOf(c)
 	switch ev.Change {
 	case Accept:
 		c.Accepted = true
@@ -39,13 +39,18 @@ func (s *step) changeContact(ev ChangeContact) error {
 		if err := s.trust(c, ev.Key); err != nil {
 			return err
 		}
+	case Refuse:
+		if c.Accepted {
+			return ErrNoStranger
+		}
+		c.Refused = max(c.Refused, uint64(s.newestOf(ev.Account)))
 	default:
 		return fmt.Errorf("client: internal error: unknown change %d", ev.Change)
 	}
 	s.saveContact(c)
 	s.dirtyBook(ev.Account)
 	s.reconsider(ev.Account)
-	s.decided(c, accepted, blocked)
+	s.decided(c, before)
 	return nil
 }
 
@@ -127,18 +132,31 @@ func (s *step) pick(c *state.Contact, key identity.AccountPublic) error {
 	return nil
 }
 
-// decided does with the messages of a sender what was decided about him, here
-// or on another device. accepted and blocked are what he was before.
-func (s *step) decided(c *state.Contact, accepted, blocked bool) {
+// decision is what the user decided about a contact.
+type decision struct {
+	accepted, blocked bool
+	refused           uint64
+}
+
+func decisionOf(c *state.Contact) decision { return decision{c.Accepted, c.Blocked, c.Refused} }
+
+// decided does what follows from a change of what the user decided, here or on
+// another device.
+func (s *step) decided(c *state.Contact, before decision) {
 	id := identity.AccountID(c.Account)
 	switch {
-	case c.Accepted && !accepted:
+	case c.Accepted && !before.accepted:
 		s.welcome(id)
+		if c.Refused > 0 {
+			s.recall() // the user thought better of it
+		}
 	case c.Accepted:
-	case c.Blocked && !blocked:
-		s.refuse(id)
-	case blocked && !c.Blocked:
+	case c.Blocked && !before.blocked:
+		s.refuse(id, s.newestOf(id))
+	case before.blocked && !c.Blocked:
 		s.recall()
+	case c.Refused > before.refused:
+		s.refuse(id, identity.Time(c.Refused))
 	}
 }
 

@@ -141,6 +141,9 @@ const (
 	Unverify
 	// Trust takes the key that raised an alarm as the contact's key.
 	Trust
+	// Refuse drops what a stranger has sent so far, here and on the account's
+	// other devices; nobody is told. What comes later is shown again.
+	Refuse
 )
 
 // ChangeContact changes one contact.

@@ -45,8 +45,8 @@ func (Skipped) event() {}
 // not is left.
 func (s *step) admit(h message.Header, p *resealv1.Pending) bool {
 	stranger := !p.Copy && s.isStranger(h.Sender)
-	if stranger && s.peer(h.Sender).blocked {
-		return false // an unblocking looks for it
+	if stranger && (s.peer(h.Sender).blocked || s.unwanted(h)) {
+		return false // an unblocking or accepting looks for it
 	}
 	size := len(p.Inline) + len(p.Segments)
 	for _, w := range p.Wraps {

@@ -257,6 +257,8 @@ type Contact struct {
 	// WasVerified: another key than the present one was compared.
 	WasVerified bool
 	Renamed     bool
+	// Refused: what this stranger sent was refused, and nothing came since.
+	Refused bool
 	// Closed: the server says that the account was closed.
 	Closed bool
 	Alarm  string
@@ -300,6 +302,7 @@ func (s *step) contactOf(c *state.Contact) Contact {
 	if l, err := identity.ParseSignedList(c.List); err == nil {
 		k.Devices = len(l.List.Devices)
 	}
+	k.Refused = c.Refused > 0 && !c.Accepted && !s.waitsOf(k.Account)
 	k.Offered = s.offered(c)
 	return k
 }

@@ -171,7 +171,7 @@ func (s *step) keepCertificate(c *identity.SignedCertificate) {
 
 // isKnown tells whether the user decided anything about a contact.
 func isKnown(c *state.Contact) bool {
-	return c.Accepted || c.Blocked || len(c.VerifiedKey) > 0
+	return c.Accepted || c.Blocked || len(c.VerifiedKey) > 0 || c.Refused > 0
 }
 
 // welcome takes the messages of a sender who was accepted out of the strangers',
@@ -194,36 +194,4 @@ func (s *step) welcome(id identity.AccountID) {
 		s.tx.save(name, &state.Left{Contacts: true})
 	}
 	s.rereadNow()
-}
-
-// refuse drops the messages of a stranger who was blocked, but those that are
-// being viewed. Should the user think better of it, they are at the server.
-func (s *step) refuse(id identity.AccountID) {
-	for _, e := range s.strangers() {
-		in := s.in(e.id)
-		if identity.AccountID(e.Sender) != id || e.Over || in == nil || in.State == inViewing {
-			continue
-		}
-		s.tx.delete(strangerName(e.id))
-		s.dropIn(e.id, in)
-	}
-	s.freed()
-}
-
-// dropIn forgets a message to us that is not over, without a mark.
-func (s *step) dropIn(id message.ID, in *state.In) {
-	if in.File != "" {
-		s.do(Forget{in.File})
-	}
-	if h, err := message.ParseHeader(in.Header); err == nil {
-		s.tx.delete(expireName(h.Expires, "in/"+id.String()))
-	}
-	s.waitsNoMore(id, in)
-	s.tx.delete(inName(id))
-	for _, prefix := range []string{prefixAnswer, prefixAdd} {
-		for _, name := range s.tx.names(prefix + id.String() + "/") {
-			s.tx.delete(name)
-		}
-	}
-	s.closeAsks(id)
 }

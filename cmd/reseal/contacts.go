@@ -23,7 +23,7 @@ func newContacts(c *cli) *cobra.Command {
 		Use:   "contacts",
 		Short: "People: requests, safety numbers, key changes, blocking",
 		Long: `Lists the people that this account knows. A stranger has written and was not
-accepted yet; an alarm says that somebody's keys changed in a way that the old
+accepted yet: accept, refuse or block them. An alarm says that somebody's keys changed in a way that the old
 key does not vouch for.`,
 		Example:     "  reseal contacts\n  reseal contacts accept ben\n  reseal contacts verify ben",
 		Args:        cobra.NoArgs,
@@ -49,6 +49,7 @@ key does not vouch for.`,
 			Use: "list", Short: "List the people that this account knows", Example: "  reseal contacts list --json", Args: cobra.NoArgs, Annotations: repeat, RunE: list,
 		},
 		change("accept", "Take a stranger as a contact", "accepted", (*reseal.Account).Accept),
+		change("refuse", "Drop what a stranger has sent so far; nobody is told", "refused", (*reseal.Account).Refuse),
 		change("block", "Stop everything with an account; it notices nothing", "blocked", (*reseal.Account).Block),
 		change("unblock", "End a block", "unblocked", (*reseal.Account).Unblock),
 		newTrust(c),

@@ -135,6 +135,7 @@ var kinds = []kind{
 	{"no_room", any_(reseal.ErrNoRoom), "too many messages are stored on this device", "open some, or wait until they expire: what is new waits at the server"},
 	{"book_full", any_(reseal.ErrBookFull), "the contact book is full", "your other devices do not learn of this change"},
 	{"strangers", any_(reseal.ErrStrangers), "too many messages of strangers", `"reseal contacts accept HANDLE" or "contacts block HANDLE" makes room: what is new waits at the server`},
+	{"no_stranger", any_(reseal.ErrNoStranger), "that account is a contact, not a stranger", `"reseal contacts block HANDLE" stops everything with it`},
 	{"server_full", any_(reseal.ErrServerFull), "the server takes nothing more now", "try again later"},
 	{"uncertain", any_(reseal.ErrUncertain), "it is not known whether the change happened", "log in to see: where a password was changed, exactly one of the two works"},
 	{"closed", any_(reseal.ErrClosed), "the account was closed meanwhile", "repeat the command"},

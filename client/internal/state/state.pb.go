@@ -301,7 +301,9 @@ type Contact struct {
 	// Set where the server does not know of a change of blocked yet.
 	BlockUnsent bool `protobuf:"varint,16,opt,name=block_unsent,json=blockUnsent,proto3" json:"block_unsent,omitempty"`
 	// The server says that the account was closed.
-	Closed        bool `protobuf:"varint,17,opt,name=closed,proto3" json:"closed,omitempty"`
+	Closed bool `protobuf:"varint,17,opt,name=closed,proto3" json:"closed,omitempty"`
+	// What a stranger created up to then was refused; 0 for never.
+	Refused       uint64 `protobuf:"varint,18,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +455,13 @@ func (x *Contact) GetClosed() bool {
 		return x.Closed
 	}
 	return false
+}
+
+func (x *Contact) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
 }
 
 // Content is one sealed content of ours. Name "content/<content id>".
@@ -1700,7 +1709,7 @@ const file_state_proto_rawDesc = "" +
 	"\tauth_seed\x18\x03 \x01(\fR\bauthSeed\x12 \n" +
 	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x12\x1c\n" +
 	"\tpublished\x18\x05 \x01(\bR\tpublished\x12#\n" +
-	"\rsuperseded_at\x18\x06 \x01(\x04R\fsupersededAt\"\xe5\x03\n" +
+	"\rsuperseded_at\x18\x06 \x01(\x04R\fsupersededAt\"\xff\x03\n" +
 	"\aContact\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x10\n" +
@@ -1720,7 +1729,8 @@ const file_state_proto_rawDesc = "" +
 	"alarm_list\x18\x0e \x01(\fR\talarmList\x12\x18\n" +
 	"\arenamed\x18\x0f \x01(\bR\arenamed\x12!\n" +
 	"\fblock_unsent\x18\x10 \x01(\bR\vblockUnsent\x12\x16\n" +
-	"\x06closed\x18\x11 \x01(\bR\x06closed\"\xd7\x02\n" +
+	"\x06closed\x18\x11 \x01(\bR\x06closed\x12\x18\n" +
+	"\arefused\x18\x12 \x01(\x04R\arefused\"\xd7\x02\n" +
 	"\aContent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03cek\x18\x02 \x01(\fR\x03cek\x12\x16\n" +
