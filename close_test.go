@@ -136,6 +136,27 @@ func TestCloseAccount(t *testing.T) {
 			t.Fatalf("%s is not in the files: the test sees nothing", k)
 		}
 	}
+	// Its partitions are found by its id; what waits for it is mail of others.
+	var partitions []string
+	for _, p := range []store.Partition{records.AccountPartition(ana.ID()), records.DayPartition(ana.ID(), uint32(w.now().Unix()/86400))} {
+		partitions = append(partitions, strings.ReplaceAll(string(p), "\x00", "\x00\xff")) // as they stand in keys
+	}
+	mail := 0
+	for _, p := range partitions {
+		if !strings.Contains(string(before), p) {
+			t.Fatalf("partition %q is not in the files: the test sees nothing", p[:1])
+		}
+	}
+	for k, v := range had {
+		if strings.HasPrefix(k, "T "+string(records.Messages)) {
+			if mail++; !bytes.Contains(before, v) {
+				t.Fatalf("%q is not in the files: the test sees nothing", k)
+			}
+		}
+	}
+	if mail != 2 {
+		t.Fatalf("%d messages wait for the account", mail)
+	}
 
 	if err := ana.CloseAccount(ctx(t), []byte("wrong horse battery")); !errors.Is(err, reseal.ErrLogin) {
 		t.Errorf("by a wrong password: %v", err)
@@ -176,8 +197,13 @@ func TestCloseAccount(t *testing.T) {
 	compact(t, dir)
 	after := raw(t, dir)
 	for k, v := range had {
-		if k[0] == 'A' && len(v) >= 72 && bytes.Contains(after, v[40:72]) {
+		if (k[0] == 'A' && len(v) >= 72 && bytes.Contains(after, v[40:72])) || bytes.Contains(after, v) {
 			t.Errorf("record %q is in the files still", k)
+		}
+	}
+	for _, p := range partitions {
+		if strings.Contains(string(after), p) {
+			t.Errorf("partition %q is in the files still", p[:1])
 		}
 	}
 }
