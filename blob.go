@@ -87,6 +87,9 @@ func uploadRefusal(err error) *client.Refusal {
 	if errors.Is(err, &transfer.Error{Code: blobs.TooLarge}) || errors.Is(err, &transfer.Error{Code: blobs.Quota}) {
 		d.Reason = resealv1.Reason_REASON_LIMIT
 	}
+	if e, ok := errors.AsType[*transfer.Error](err); ok && e.Code == blobs.Quota && e.Limit != "" {
+		d.Limit, d.RetryAfterMs = e.Limit, uint64(e.After.Milliseconds())
+	}
 	return &client.Refusal{Reason: d.Reason, Detail: d}
 }
 

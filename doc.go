@@ -115,6 +115,7 @@
 //   - [ErrAlarm], [RenamedError]: somebody may be in between. The contact's state
 //     and safety number help; [Account.Verify], [Account.Trust]. [ErrKeyChanged]:
 //     show the contact anew, it is another key by now.
+//   - [ErrNoStranger]: the account is a contact; [Account.Block] is there for it.
 //   - [ErrNoRoom], [ErrStrangers]: what comes stays at the server until messages
 //     are opened, or strangers accepted or blocked.
 //   - [ErrHeld], [ErrBlocked]: until the contact is trusted, or not blocked any

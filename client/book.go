@@ -164,6 +164,9 @@ func (s *step) bookPut(req *resealv1.PutBookRequest) {
 // bookNotPut: the server has another version, or refuses this one.
 func (s *step) bookNotPut(why resealv1.Reason) {
 	s.e.bookPutting = nil
+	if why == resealv1.Reason_REASON_LIMIT {
+		s.bookFull() // the server keeps no book of this size
+	}
 	if why == resealv1.Reason_REASON_CONFLICT && s.mayCall(budgetBook) {
 		s.getBook()
 	}

@@ -166,6 +166,8 @@ func blobRecord(p store.Partition, rec store.Record) bool {
 	switch k, n := kind(rec.Key), len(rec.Value); {
 	case len(p) == 2+16 && k == "up/":
 		return n == 53 && len(rec.Key) == 3+32+16
+	case len(p) == 2+16 && k == "own/":
+		return n == 9 && len(rec.Key) == 4+32+16
 	case len(p) == 2+4+1+1 && k == "due/":
 		return n == 41 && len(rec.Key) == 4+32+1+16
 	case p == "D" && k == "due-low":

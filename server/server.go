@@ -23,6 +23,7 @@ import (
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/bus/local"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/opaque"
@@ -57,6 +58,8 @@ type Config struct {
 	Rand  io.Reader        // default crypto/rand
 	// Limits of rates; default [limits.Default].
 	Limits *limits.Config
+	// Quotas of what is kept for an account; default [quota.Default].
+	Quotas *quota.Limits
 	// Version is told to clients, at most 255 printable ASCII characters.
 	Version string
 	// Signup is who may make an account; default everybody.
@@ -170,6 +173,10 @@ func (c Config) withDefaults() Config {
 	if c.Strangers == 0 {
 		c.Strangers = DefaultStrangers
 	}
+	if c.Quotas == nil {
+		q := quota.Default()
+		c.Quotas = &q
+	}
 	c.Strangers = min(c.Strangers, MaxStrangers)
 	return c
 }
@@ -194,6 +201,7 @@ func (s *Server) assemble(c Config) error {
 		Store: st, Bus: c.Bus, Topics: topics{}, Opaque: login, Limiter: s.limits, Counter: s.metrics, Log: c.Log,
 		Now: c.Now, Rand: c.Rand, ChallengeKey: c.Setup.Key("epoch challenge"), Version: c.Version,
 		MaxCiphertext: message.MaxCiphertext, PartSize: blobs.PartSize, Signup: c.Signup,
+		MaxBlocked: int(c.Quotas.Blocked), MaxBook: int(c.Quotas.Book),
 	}
 	if err := s.newBlobs(c, st); err != nil {
 		return err
@@ -201,6 +209,8 @@ func (s *Server) assemble(c Config) error {
 	s.mailbox = &mailbox.Service{
 		Store: st, Bus: c.Bus, Blobs: blob.References{Service: s.blobs}, Sessions: s.auth, Limiter: s.limits,
 		Counter: s.metrics, Log: c.Log, Now: c.Now, Rand: c.Rand, Stop: s.stop, Strangers: c.Strangers,
+		Pending:   quota.NewTally("pending", c.Quotas.Pending, "pending-bytes", c.Quotas.PendingBytes, c.Now),
+		SentQuota: quota.NewTally("sent", c.Quotas.Sent, "", 0, c.Now),
 	}
 	s.auth.Queues, s.auth.Blobs = s.mailbox, blob.References{Service: s.blobs}
 	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}
@@ -221,6 +231,7 @@ func (s *Server) newBlobs(c Config, st store.Store) error {
 	s.blobs, err = blob.New(context.Background(), blob.Config{
 		Store: st, Bytes: bytes, Clock: c.Now, Rand: c.Rand, Log: c.Log,
 		Authorize: s.authorizeBlob, Quota: s.quota,
+		Kept: quota.NewTally("blobs", c.Quotas.Blobs, "blob-bytes", c.Quotas.BlobBytes, c.Now),
 		Counters: blob.Counters{
 			BytesIn: s.metrics.Blob("bytes_in"), BytesOut: s.metrics.Blob("bytes_out"), Uploads: s.metrics.Blob("uploads"),
 			Completed: s.metrics.Blob("completed"), Abandoned: s.metrics.Blob("abandoned"), Collected: s.metrics.Blob("collected"),

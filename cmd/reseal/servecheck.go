@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +43,7 @@ func (c *cli) checkServe(ctx context.Context, fl *pflag.FlagSet, flags *serveFla
 	}
 	all := append([]finding{c.judge("settings", "they fit together", err)}, c.checkVariables(fl)...)
 	if err == nil {
+		all = append(all, good("quotas", f.kept.String()+" strangers="+strangers(f.strangers)))
 		data, runs := c.checkData(ctx, f)
 		all = append(append(all, data...), c.checkCertificate(ctx, f)...)
 		all = append(all, c.checkAddress("listen", f.listen, runs))
@@ -60,6 +62,14 @@ func (c *cli) checkServe(ctx context.Context, fl *pflag.FlagSet, flags *serveFla
 		return errChecks
 	}
 	return nil
+}
+
+// strangers is the flag's value as --quota would have it.
+func strangers(n int) string {
+	if n < 0 {
+		return "off"
+	}
+	return strconv.Itoa(n)
 }
 
 // judge is a finding that is good without an error.

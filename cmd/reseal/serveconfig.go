@@ -28,7 +28,7 @@ var notInFiles = []string{configName, "check", "help", "json", "home", "server",
 var pathFlags = []string{"data", "key", "tls-cert", "tls-key"}
 
 // listFlags may be said more than once.
-var listFlags = []string{"limit", "acme-domain"}
+var listFlags = []string{"limit", "quota", "acme-domain"}
 
 // setting is one line of a config file.
 type setting struct {

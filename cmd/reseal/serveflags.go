@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
 )
@@ -20,6 +21,8 @@ type serveFlags struct {
 	data, key, listen, metrics string
 	limits                     []string
 	rates                      limits.Config
+	quotas                     []string
+	kept                       quota.Limits
 	signup                     string
 	strangers                  int
 	metricsSet                 bool
@@ -93,6 +96,7 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 	fl.StringVar(&f.listen, "listen", defaultListen, "`ADDR` for clients; port 0 picks a free one")
 	fl.StringVar(&f.metrics, "metrics", defaultMetrics, "`ADDR` for /metrics and /healthz, or \"off\"")
 	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
+	fl.StringArrayVar(&f.quotas, "quota", nil, "`NAME=N`: how much is kept for one account; NAME=off is no quota; may be repeated")
 	fl.IntVar(&f.strangers, "strangers", server.DefaultStrangers, "how many people who never answered it one account may write to in a day, `N`; 0 is no limit")
 	fl.StringVar(&f.signup, "signup", "open", "who may make an account: \"open\", \"invite\" (see \"reseal admin invite\") or \"closed\"")
 	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
@@ -120,6 +124,12 @@ func (f *serveFlags) complete(c *cli) error {
 	for _, text := range f.limits {
 		if err := f.rates.Set(text); err != nil {
 			return usagef("see the table in docs/operators.md", "--limit: %v", err)
+		}
+	}
+	f.kept = quota.Default()
+	for _, text := range f.quotas {
+		if err := f.kept.Set(text); err != nil {
+			return usagef("see the table in docs/operators.md", "--quota: %v", err)
 		}
 	}
 	if f.strangers < 0 || f.strangers > server.MaxStrangers {

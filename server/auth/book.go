@@ -11,6 +11,7 @@ import (
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/store"
 )
@@ -112,11 +113,21 @@ func (s *Service) PutBook(ctx context.Context, req *resealv1.PutBookRequest) (*r
 	if err := checkNextBook(req.Book, req.BaseVersion, "book"); err != nil {
 		return nil, err
 	}
+	if size := bookSize(req.Book); s.MaxBook > 0 && size > s.MaxBook {
+		return nil, refusal.Limit(quota.What("book"))
+	}
 	if err := s.putBook(ctx, c.Account, req); err != nil {
 		return nil, s.fail(ctx, err)
 	}
 	s.Bus.Publish(s.Topics.Book(c.Account), nil)
 	return &resealv1.PutBookResponse{}, nil
+}
+
+func bookSize(b *resealv1.Book) (n int) {
+	for _, p := range b.GetParts() {
+		n += len(p)
+	}
+	return n
 }
 
 // writerLife is how long a writer may take from its first part to its head; a
@@ -236,12 +247,16 @@ func (s *Service) setBlocked(ctx context.Context, id, whom identity.AccountID, b
 	case errors.Is(err, store.ErrAbsent) && !blocked:
 		return nil
 	case errors.Is(err, store.ErrAbsent):
-		all, err := s.Store.Range(ctx, p, records.Blocks, store.PrefixEnd(records.Blocks), MaxBlocked, true)
+		most := MaxBlocked
+		if s.MaxBlocked > 0 {
+			most = min(most, s.MaxBlocked)
+		}
+		all, err := s.Store.Range(ctx, p, records.Blocks, store.PrefixEnd(records.Blocks), most, true)
 		if err != nil {
 			return err
 		}
-		if len(all) >= MaxBlocked {
-			return refusal.Limit("blocked accounts")
+		if len(all) >= most {
+			return refusal.Limit(quota.What("blocked"))
 		}
 		b.Create(k, records.EncodeBlock(true), token, 0)
 	case err != nil:

@@ -43,7 +43,8 @@ const (
 	RootSize = 94
 	MaxPart  = 32 << 10 // bytes of one part of the book
 	MaxParts = 40
-	// MaxBlocked is how many accounts one account can have noted as blocked.
+	// MaxBlocked is how many accounts one account can have noted as blocked at
+	// most, whatever its quota.
 	MaxBlocked = store.MaxPage
 	// MaxEpochs is how many certificates of a device are kept at once; a device
 	// makes one a week, and they go with their last day.
@@ -112,6 +113,9 @@ type Service struct {
 	ChallengeKey [32]byte
 	// Version is what ServerInfo tells.
 	Version string
+	// MaxBlocked and MaxBook are the account's quotas of accounts blocked and of
+	// bytes of its book; 0 is what the protocol allows.
+	MaxBlocked, MaxBook int
 	// MaxCiphertext and PartSize are what ServerInfo tells of blobs.
 	MaxCiphertext uint64
 	PartSize      uint32

@@ -78,6 +78,9 @@ func (s *Service) destroy(ctx context.Context, b message.BlobID, st *state, rev 
 	if err := s.Bytes.Delete(st.Object); err != nil {
 		return false, err
 	}
+	if err := s.disown(ctx, st.Account, b, st.Object); err != nil {
+		return false, err
+	}
 	token, err := s.token()
 	if err != nil {
 		return false, err
@@ -122,6 +125,9 @@ func (s *Service) abandon(ctx context.Context, account identity.AccountID, b mes
 			}
 		}
 		if err := s.Bytes.Delete(o); err != nil {
+			return err
+		}
+		if err := s.disown(ctx, account, b, o); err != nil {
 			return err
 		}
 		count(s.Counters.Abandoned, 1)

@@ -9,6 +9,7 @@
 // may be referred to, is decided in the store:
 //
 //	U/account        up/blob,object   once     an upload in progress
+//	                 own/blob,object  once     bytes that the account takes
 //	O/blob           st               decided  live, dying, doomed, or gone (empty)
 //	                 ref/account,msg  once     a message that needs the blob
 //	D/hour/shard     due/...          once     what the janitor must look at

@@ -46,6 +46,9 @@ type LimitError struct {
 	Limit string
 	// After is when there is room again; 0 is never, for a blob of this length.
 	After time.Duration
+	// Stored: so much is kept already, as opposed to begun in a short time; the
+	// upload is not tried again by itself.
+	Stored bool
 }
 
 func (e *LimitError) Error() string { return "blob: " + e.Limit + " is used up" }
@@ -64,7 +67,7 @@ var codes = []struct {
 // CodeOf is the refusal that err is told as; [blobs.Internal] if it has none.
 func CodeOf(err error) blobs.Code {
 	var limit *LimitError
-	if errors.As(err, &limit) && limit.After > 0 {
+	if errors.As(err, &limit) && limit.After > 0 && !limit.Stored {
 		return blobs.Rate
 	} else if limit != nil {
 		return blobs.Quota

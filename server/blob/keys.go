@@ -15,6 +15,7 @@ var Schema = store.Schema{
 	{Prefix: "st", Kind: store.Decided},
 	{Prefix: "ref/", Kind: store.Once},
 	{Prefix: "up/", Kind: store.Once},
+	{Prefix: "own/", Kind: store.Once},
 	{Prefix: "due/", Kind: store.Once},
 	{Prefix: "due-low", Kind: store.Decided},
 }
@@ -24,6 +25,7 @@ const (
 	keyLow   = store.Key("due-low")
 	preRef   = store.Key("ref/")
 	preUp    = store.Key("up/")
+	preOwn   = store.Key("own/")
 	preDue   = store.Key("due/")
 
 	partLow = store.Partition("D")
@@ -47,6 +49,8 @@ func shardOf(b message.BlobID) byte { return b[0] % shards }
 func hourOf(t identity.Time) uint32 { return uint32(t / hourMS) }
 
 func keyUp(b message.BlobID, o Object) store.Key { return preUpOf(b) + store.Key(o[:]) }
+
+func keyOwn(b message.BlobID, o Object) store.Key { return preOwn + store.Key(b[:]) + store.Key(o[:]) }
 
 func preUpOf(b message.BlobID) store.Key { return preUp + store.Key(b[:]) }
 

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the vectors anew")
 // vector is one stored record: its encoding, and whether it is refused.
 type vector struct {
 	About  string `json:"about"`
-	Record string `json:"record"` // st, up, due, due-low
+	Record string `json:"record"` // st, up, own, due, due-low
 	Key    string `json:"key"`    // of due, after its prefix; else empty
 	Value  string `json:"value"`
 	Refuse bool   `json:"refuse"`
@@ -58,6 +58,7 @@ func generate() []vector {
 		{"a doomed blob", "st", "", x(doom.encode()), false},
 		{"the longest upload", "up", "", x(up.encode()), false},
 		{"an upload that is due", "due", x([]byte(d.key()[len(preDue):])), x(d.encode()), false},
+		{"bytes that an account takes", "own", "", x(ownValue(5<<20 + 300)), false},
 		{"the janitor's mark", "due-low", "", x(low(493858).encode()), false},
 	}
 	out := good
@@ -78,6 +79,7 @@ func generate() []vector {
 	alter(0, "st: length 0", func(b []byte) []byte { clear(b[34:42]); return b })
 	alter(2, "up: length above the limit", func(b []byte) []byte { b[8]++; return b })
 	alter(2, "up: no segment list", func(b []byte) []byte { clear(b[9:13]); return b })
+	alter(4, "own: more than a blob takes", func(b []byte) []byte { b[1] = 1; return b })
 	return out
 }
 
@@ -90,6 +92,9 @@ func reencode(record string, key, value []byte) (k, v []byte, err error) {
 	case "up":
 		u, err := parseUpload(value)
 		return nil, u.encode(), err
+	case "own":
+		size, err := parseOwn(value)
+		return nil, ownValue(size), err
 	case "due":
 		d, err := parseDue(key, value)
 		return []byte(d.key()[len(preDue):]), d.encode(), err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
 )
@@ -53,6 +54,7 @@ type Config struct {
 	// result above 0 refuses, and says for how long. Reads have no account.
 	// Default none.
 	Rate       func(r *http.Request, account identity.AccountID, bytes uint64) time.Duration
+	Kept       *quota.Tally  // of what one account keeps here; default no limit
 	MaxUploads int           // in progress for one account; default DefaultMaxUploads
 	MinRate    int64         // bytes a second of a client, below which it is cut off; default DefaultMinRate
 	Patience   time.Duration // for a client beyond MinRate; default DefaultPatience

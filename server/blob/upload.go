@@ -8,6 +8,7 @@ import (
 
 	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
 )
@@ -64,6 +65,13 @@ func (s *Service) create(ctx context.Context, account identity.AccountID, b mess
 	if err := s.Quota(ctx, account, u.Length); err != nil {
 		return blobs.Status{}, err
 	}
+	done, err := s.Kept.Take(ctx, string(account[:]), int64(u.Length)+int64(u.Segments), func(ctx context.Context) (quota.Count, error) {
+		return s.kept(ctx, account)
+	})
+	if err != nil {
+		return blobs.Status{}, overQuota(err)
+	}
+	defer done()
 	if err := s.Bytes.Room(u.Length + uint64(u.Segments)); err != nil {
 		return blobs.Status{}, err
 	}
@@ -81,7 +89,8 @@ func (s *Service) create(ctx context.Context, account identity.AccountID, b mess
 		return blobs.Status{}, err
 	}
 	// Expires well after the janitor came by, who must find it to be strict.
-	batch := new(store.Batch).PutOnce(keyUp(b, o), u.encode(), int64(at.Add(2*UploadLife)))
+	batch := new(store.Batch).PutOnce(keyUp(b, o), u.encode(), int64(at.Add(2*UploadLife))).
+		PutOnce(keyOwn(b, o), ownValue(u.Length+uint64(u.Segments)), 0)
 	if err := s.commit(ctx, p, batch); err != nil {
 		return blobs.Status{}, err
 	}
@@ -263,8 +272,10 @@ func (s *Service) golive(ctx context.Context, account identity.AccountID, b mess
 	if err := s.remind(ctx, due{Blob: b, Reason: dueGrace, Nonce: nonce, At: now.Add(Grace), Object: o}); err != nil {
 		return err
 	}
-	st := state{Phase: live, Object: o, Account: account, Length: u.Length, Segments: u.Segments,
-		Capability: u.Capability, Completed: now}
+	st := state{
+		Phase: live, Object: o, Account: account, Length: u.Length, Segments: u.Segments,
+		Capability: u.Capability, Completed: now,
+	}
 	err = s.Store.Commit(ctx, partBlob(b), under(rev).Put(keyState, st.encode(), token, 0))
 	if err == nil {
 		count(s.Counters.Completed, 1)

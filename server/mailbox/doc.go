@@ -41,6 +41,7 @@ import (
 	"github.com/reseal/reseal/bus"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
 )
@@ -107,6 +108,9 @@ type Service struct {
 	// Strangers is how many accounts one account may write to in a day that have
 	// not shown that they know it; 0 is no limit.
 	Strangers int
+	// Pending bounds what waits for one account, SentQuota what one account has
+	// sent that is not over; nil is no limit.
+	Pending, SentQuota *quota.Tally
 	// Rand gives queue keys and writer's tokens.
 	Rand io.Reader
 	// Recheck is how often an open stream asks whether its session lives and

@@ -183,6 +183,11 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 			return err
 		}
 	}
+	done, err := s.quotas(ctx, m, known)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := s.room(m, blocked); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ var (
 type Error struct {
 	Code  blobs.Code
 	After time.Duration // when to come back, if the server said so
+	Limit string        // what is used up, in the server's words; may be empty
 }
 
 func (e *Error) Error() string {
@@ -236,7 +237,7 @@ func refusal(a *answer) error {
 		}
 		return fmt.Errorf("%w: status %d", ErrNotReseal, a.StatusCode)
 	}
-	e := &Error{Code: body.Error}
+	e := &Error{Code: body.Error, Limit: body.Limit}
 	if n, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && n >= 0 {
 		e.After = min(time.Duration(n)*time.Second, time.Hour)
 	}

@@ -1,0 +1,74 @@
+package mailbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
+	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/store"
+)
+
+// keptDays is how many days back a partition may have messages: they live for 30
+// days, and may be a day old when they come.
+const keptDays = 32
+
+// keptPage is how many records are read at a time: of the largest, 5 MiB.
+const keptPage = 200
+
+// quotas takes room for a message at the recipient and at the sender, or says
+// which of them has none. For a blocked sender it is the same. The caller calls
+// done when the message is stored, or is not.
+func (s *Service) quotas(ctx context.Context, m *sending, known known) (done func(), err error) {
+	pending := func() {}
+	if !known.stored {
+		to := m.h.Recipient
+		if pending, err = s.Pending.Take(ctx, string(to[:]), int64(len(m.record.Encode())), func(ctx context.Context) (quota.Count, error) {
+			return s.kept(ctx, to, records.Messages)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if known.copied {
+		return pending, nil
+	}
+	from := m.h.Sender
+	sent, err := s.SentQuota.Take(ctx, string(from[:]), 0, func(ctx context.Context) (quota.Count, error) {
+		return s.kept(ctx, from, records.Copies)
+	})
+	if err != nil {
+		pending()
+		return nil, err
+	}
+	return func() { pending(); sent() }, nil
+}
+
+// kept counts the messages of an account, or the copies of those that it sent.
+func (s *Service) kept(ctx context.Context, a identity.AccountID, prefix store.Key) (c quota.Count, err error) {
+	var first int64
+	today := s.now().Day()
+	for day := today - keptDays; day <= today+1; day++ {
+		p := records.DayPartition(a, day)
+		for from := prefix; ; {
+			page, err := s.Store.Range(ctx, p, from, store.PrefixEnd(prefix), keptPage, false)
+			if err != nil {
+				return c, err
+			}
+			for _, rec := range page {
+				c.Items, c.Bytes = c.Items+1, c.Bytes+int64(len(rec.Value))
+				if first == 0 || (rec.Expires != 0 && rec.Expires < first) {
+					first = rec.Expires
+				}
+			}
+			if len(page) < keptPage {
+				break
+			}
+			from = store.After(page[len(page)-1].Key)
+		}
+	}
+	if first != 0 {
+		c.Next = time.UnixMilli(first)
+	}
+	return c, nil
+}
