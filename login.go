@@ -85,7 +85,7 @@ func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.
 	if err != nil {
 		return nil, as(ErrLogin, err)
 	}
-	ke2, err := r.account.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: string(h), Ke1: ke1})
+	ke2, err := r.account.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: string(h), Ke1: ke1, Installation: in.known(r, h)})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,9 @@ func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.
 		return nil, as(ErrLogin, err)
 	}
 	hash := res.Session.Hash()
-	resp, err := repeat(ctx, r.account.FinishLogin, &resealv1.FinishLoginRequest{State: ke2.State, Ke3: res.KE3, SessionHash: hash[:]})
+	resp, err := repeat(ctx, r.account.FinishLogin, &resealv1.FinishLoginRequest{
+		State: ke2.State, Ke3: res.KE3, SessionHash: hash[:], Installation: in.known(r, h),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +105,11 @@ func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.
 		return nil, err
 	}
 	return c, r.link.SetToken(bearer(c.account, c.session))
+}
+
+// known is what this installation is known by at a server, for a handle.
+func (in *Installation) known(r *remoteServer, h handle.Handle) []byte {
+	return in.vault.Known(r.url, string(h))
 }
 
 // take checks what the server served after the login: the capsule opens, its

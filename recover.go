@@ -128,7 +128,7 @@ func (in *Installation) recoverRoot(ctx context.Context, r *recovery, code Recov
 	}
 	hash, auth := r.session.Hash(), code.Auth().Bytes()
 	resp, err := repeat(ctx, r.remote.account.StartRecovery, &resealv1.StartRecoveryRequest{
-		Handle: string(r.handle), RecoveryAuth: auth[:], SessionHash: hash[:],
+		Handle: string(r.handle), RecoveryAuth: auth[:], SessionHash: hash[:], Installation: in.known(r.remote, r.handle),
 	})
 	if err != nil {
 		return err

@@ -99,6 +99,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	}
 	hash := session.Hash()
 	req.OpaqueRecord, req.SessionHash, req.Invite = record, hash[:], invited
+	req.Installation = in.known(r, h)
 	resp, err := repeat(ctx, r.account.FinishSignup, req)
 	if err != nil {
 		return nil, RecoveryCode{}, n.giveUp(err)

@@ -104,7 +104,7 @@ func TestLookAlike(t *testing.T) {
 				counts[n] = map[byte]int{}
 			}
 			counts[n][file[19]]++
-			if files, _ := w.disk.ReadDir(); fmt.Sprint(files) != "[lock vault]" {
+			if files, _ := w.disk.ReadDir(); fmt.Sprint(files) != "[lock seed vault]" {
 				t.Fatalf("%d accounts: %v", n, files)
 			}
 			if seed == 0 {
@@ -167,7 +167,7 @@ func TestTimes(t *testing.T) {
 	w := newWorld(nil, "alice", "bob")
 	look := func(when string) {
 		t.Helper()
-		for _, name := range []string{".", "lock", "vault"} {
+		for _, name := range []string{".", "lock", "vault", "seed"} {
 			info, err := os.Stat(filepath.Join(dir, name))
 			must(t, err)
 			if got := info.ModTime().UTC(); got.Year() != 2000 {

@@ -17,6 +17,7 @@ import (
 
 // The names of the files in the folder.
 const (
+	seedName      = "seed"
 	lockName      = "lock"
 	vaultName     = "vault"
 	newSuffix     = ".new"
@@ -57,6 +58,7 @@ type Vault struct {
 	// stale holds journals to be removed once the folder is synced.
 	stale  []string
 	tidied bool // tidyJournals has run
+	seed   [seedSize]byte
 }
 
 // Open takes the folder, which it makes if need be, for this process. Errors:
@@ -80,7 +82,11 @@ func Open(dir string, o Options) (*Vault, error) {
 			err = v.found()
 		}
 		if err == nil {
+			err = v.readSeed()
+		}
+		if err == nil {
 			v.fs.Stamp(lockName)
+			v.fs.Stamp(seedName)
 			v.fs.Stamp(".")
 			return v, nil
 		}
@@ -162,7 +168,7 @@ func (v *Vault) tidy() {
 		return
 	}
 	for _, name := range names {
-		if name == vaultName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix) {
+		if name == vaultName+newSuffix || name == seedName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix) {
 			_ = v.fs.Remove(name)
 		}
 	}

@@ -293,11 +293,16 @@ func (a *Account) Refresh() {
 // Login logs in by password and returns a device without session binding: the
 // answer, and a client with the new session.
 func (w *World) Login(name, password string) (*resealv1.FinishLoginResponse, *resealv1.FinishLoginRequest, Client, error) {
+	return w.LoginFrom(nil, name, password)
+}
+
+// LoginFrom is Login at an installation.
+func (w *World) LoginFrom(installation []byte, name, password string) (*resealv1.FinishLoginResponse, *resealv1.FinishLoginRequest, Client, error) {
 	h := must(handle.Parse(name))
 	l, ke1, err := opaque.StartLogin(h, []byte(password))
 	check(err)
 	ctx, c := context.Background(), w.Client("")
-	ke2, err := c.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: name, Ke1: ke1})
+	ke2, err := c.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: name, Ke1: ke1, Installation: installation})
 	if err != nil {
 		return nil, nil, c, err
 	}
@@ -306,7 +311,7 @@ func (w *World) Login(name, password string) (*resealv1.FinishLoginResponse, *re
 		return nil, nil, c, err
 	}
 	hash := r.Session.Hash()
-	req := &resealv1.FinishLoginRequest{State: ke2.State, Ke3: r.KE3, SessionHash: hash[:]}
+	req := &resealv1.FinishLoginRequest{State: ke2.State, Ke3: r.KE3, SessionHash: hash[:], Installation: installation}
 	resp, err := c.FinishLogin(ctx, req)
 	if err != nil {
 		return nil, req, c, err

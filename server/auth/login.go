@@ -18,17 +18,22 @@ import (
 // StartLogin answers KE1. A handle that nobody has gets the same answer from
 // the same work, so that handles cannot be told apart.
 func (s *Service) StartLogin(ctx context.Context, req *resealv1.StartLoginRequest) (*resealv1.StartLoginResponse, error) {
-	if err := s.Limiter.Allow("login", peer(ctx)); err != nil {
-		return nil, err
-	}
 	h, err := handle.Parse(req.Handle)
 	if err != nil || string(h) != req.Handle {
 		return nil, refusal.Malformed("handle")
 	}
-	if err := s.Limiter.Allow("login_handle", string(h)+"@"+peer(ctx)); err != nil {
+	if err := checkInstallation(req.Installation); err != nil {
 		return nil, err
 	}
-	if err := s.Limiter.Allow("login_handle_all", string(h)); err != nil {
+	if err := s.throttle(ctx, h, req.Installation, "login_known", func() error {
+		if err := s.Limiter.Allow("login", peer(ctx)); err != nil {
+			return err
+		}
+		if err := s.Limiter.Allow("login_handle", string(h)+"@"+peer(ctx)); err != nil {
+			return err
+		}
+		return s.Limiter.Allow("login_handle_all", string(h))
+	}); err != nil {
 		return nil, err
 	}
 	known, err := s.knownFor(ctx, h)
@@ -81,12 +86,18 @@ func (s *Service) FinishLogin(ctx context.Context, req *resealv1.FinishLoginRequ
 	if !isLen(req.SessionHash, 32) {
 		return nil, refusal.Malformed("session hash")
 	}
+	if err := checkInstallation(req.Installation); err != nil {
+		return nil, err
+	}
 	st, err := s.Opaque.FinishLogin(req.State, req.Ke3, opaque.SessionHash(req.SessionHash), s.now())
 	if err != nil {
 		s.Counter.Count("logins", "failed")
 		return nil, refusal.New(resealv1.Reason_REASON_LOGIN_FAILED)
 	}
 	resp, err := s.finishLogin(ctx, st, [32]byte(req.SessionHash))
+	if err == nil {
+		err = s.know(ctx, st.Account, req.Installation)
+	}
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}

@@ -20,9 +20,6 @@ import (
 // gives back what the code opens. An unknown handle and a wrong code end alike;
 // a wrong code is shown on the account's devices.
 func (s *Service) StartRecovery(ctx context.Context, req *resealv1.StartRecoveryRequest) (*resealv1.StartRecoveryResponse, error) {
-	if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
-		return nil, err
-	}
 	h, err := handle.Parse(req.Handle)
 	if err != nil || string(h) != req.Handle {
 		return nil, refusal.Malformed("handle")
@@ -33,7 +30,15 @@ func (s *Service) StartRecovery(ctx context.Context, req *resealv1.StartRecovery
 	if !isLen(req.SessionHash, 32) {
 		return nil, refusal.Malformed("session hash")
 	}
-	if err := s.Limiter.Allow("recovery_handle", string(h)); err != nil {
+	if err := checkInstallation(req.Installation); err != nil {
+		return nil, err
+	}
+	if err := s.throttle(ctx, h, req.Installation, "recovery_known", func() error {
+		if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
+			return err
+		}
+		return s.Limiter.Allow("recovery_handle", string(h))
+	}); err != nil {
 		return nil, err
 	}
 	resp, err := s.startRecovery(ctx, h, req)
@@ -76,6 +81,9 @@ func (s *Service) startRecovery(ctx context.Context, h handle.Handle, req *resea
 	}
 	b := new(store.Batch).Create(records.SessionKey([32]byte(req.SessionHash)), session.Encode(), token, int64(s.now().Add(UnboundLife)))
 	if err := s.commit(ctx, id, b, token); err != nil {
+		return nil, err
+	}
+	if err := s.know(ctx, id, req.Installation); err != nil {
 		return nil, err
 	}
 	return s.recovering(ctx, a)

@@ -141,6 +141,9 @@ func (s *Service) finishSignup(ctx context.Context, req *resealv1.FinishSignupRe
 	if err := s.nameAccount(ctx, h, id, token); err != nil {
 		return nil, err
 	}
+	if err := s.know(ctx, id, req.Installation); err != nil {
+		return nil, err
+	}
 	return s.signedUp(ctx, id, [32]byte(req.SessionHash))
 }
 
@@ -167,6 +170,8 @@ func (s *Service) checkSignup(req *resealv1.FinishSignupRequest) (id identity.Ac
 		return id, refusal.Malformed("account id")
 	case !isLen(req.SessionHash, 32):
 		return id, refusal.Malformed("session hash")
+	case checkInstallation(req.Installation) != nil:
+		return id, refusal.Malformed("installation")
 	case !isLen(req.RecoveryAuthHash, 32):
 		return id, refusal.Malformed("recovery hash")
 	case !isLen(req.RecoveryRoot, RootSize):

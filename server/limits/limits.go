@@ -35,16 +35,21 @@ const (
 	LoginHandle = "login_handle"
 	// LoginHandleAll counts logins begun, by handle, from all networks together.
 	LoginHandleAll = "login_handle_all"
-	Recovery       = "recovery" // recoveries begun, by address
+	// LoginKnown counts logins begun by an installation that the account knows,
+	// by handle and installation, in the place of the three above.
+	LoginKnown = "login_known"
+	Recovery   = "recovery" // recoveries begun, by address
 	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
 	// this bounds how often an account's devices are told, not the guessing.
 	RecoveryHandle = "recovery_handle"
-	Password       = "password"    // password changes begun, by account
-	Challenge      = "challenge"   // possession challenges, by address
-	Epoch          = "epoch"       // certificates published, by account
-	Inbox          = "inbox"       // messages that arrive, by sender and recipient
-	InboxAll       = "inbox_all"   // messages that arrive, by recipient
-	InboxBytes     = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
+	// RecoveryKnown is the same for recoveries.
+	RecoveryKnown = "recovery_known"
+	Password      = "password"    // password changes begun, by account
+	Challenge     = "challenge"   // possession challenges, by address
+	Epoch         = "epoch"       // certificates published, by account
+	Inbox         = "inbox"       // messages that arrive, by sender and recipient
+	InboxAll      = "inbox_all"   // messages that arrive, by recipient
+	InboxBytes    = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
 	// InboxBytesAll counts KiB of messages that arrive, by recipient.
 	InboxBytesAll = "inbox_bytes_all"
 	Repeat        = "repeat"      // calls made again for a message, by account and the other account
@@ -88,6 +93,8 @@ func Default() Config {
 			Login:          {0.5, 60},
 			LoginHandle:    {1.0 / 6, 20},
 			LoginHandleAll: {1, 200},
+			LoginKnown:     {1.0 / 6, 20},
+			RecoveryKnown:  {1.0 / 60, 10},
 			Recovery:       {1.0 / 30, 20},
 			RecoveryHandle: {1.0 / 60, 10},
 			Password:       {1.0 / 60, 20},

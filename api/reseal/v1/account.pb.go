@@ -652,7 +652,9 @@ type FinishSignupRequest struct {
 	// Sealed under the recovery code, 94 bytes.
 	RecoveryRoot []byte `protobuf:"bytes,11,opt,name=recovery_root,json=recoveryRoot,proto3" json:"recovery_root,omitempty"`
 	// As in StartSignupRequest.
-	Invite        []byte `protobuf:"bytes,12,opt,name=invite,proto3" json:"invite,omitempty"`
+	Invite []byte `protobuf:"bytes,12,opt,name=invite,proto3" json:"invite,omitempty"`
+	// What the installation is known by at the handle, 32 bytes, or empty.
+	Installation  []byte `protobuf:"bytes,13,opt,name=installation,proto3" json:"installation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,6 +773,13 @@ func (x *FinishSignupRequest) GetInvite() []byte {
 	return nil
 }
 
+func (x *FinishSignupRequest) GetInstallation() []byte {
+	if x != nil {
+		return x.Installation
+	}
+	return nil
+}
+
 type FinishSignupResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -828,7 +837,9 @@ type StartLoginRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Handle string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
 	// OPAQUE KE1, 96 bytes.
-	Ke1           []byte `protobuf:"bytes,2,opt,name=ke1,proto3" json:"ke1,omitempty"`
+	Ke1 []byte `protobuf:"bytes,2,opt,name=ke1,proto3" json:"ke1,omitempty"`
+	// As in FinishSignupRequest.
+	Installation  []byte `protobuf:"bytes,3,opt,name=installation,proto3" json:"installation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -873,6 +884,13 @@ func (x *StartLoginRequest) GetHandle() string {
 func (x *StartLoginRequest) GetKe1() []byte {
 	if x != nil {
 		return x.Ke1
+	}
+	return nil
+}
+
+func (x *StartLoginRequest) GetInstallation() []byte {
+	if x != nil {
+		return x.Installation
 	}
 	return nil
 }
@@ -935,8 +953,10 @@ type FinishLoginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	State []byte                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
 	// OPAQUE KE3, 64 bytes.
-	Ke3           []byte `protobuf:"bytes,2,opt,name=ke3,proto3" json:"ke3,omitempty"`
-	SessionHash   []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	Ke3         []byte `protobuf:"bytes,2,opt,name=ke3,proto3" json:"ke3,omitempty"`
+	SessionHash []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	// As in FinishSignupRequest.
+	Installation  []byte `protobuf:"bytes,4,opt,name=installation,proto3" json:"installation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -988,6 +1008,13 @@ func (x *FinishLoginRequest) GetKe3() []byte {
 func (x *FinishLoginRequest) GetSessionHash() []byte {
 	if x != nil {
 		return x.SessionHash
+	}
+	return nil
+}
+
+func (x *FinishLoginRequest) GetInstallation() []byte {
+	if x != nil {
+		return x.Installation
 	}
 	return nil
 }
@@ -3259,7 +3286,9 @@ type StartRecoveryRequest struct {
 	// Recovery authenticator, 32 bytes.
 	RecoveryAuth []byte `protobuf:"bytes,2,opt,name=recovery_auth,json=recoveryAuth,proto3" json:"recovery_auth,omitempty"`
 	// SHA-256 of the session secret, 32 bytes; the secret is the client's choice.
-	SessionHash   []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	SessionHash []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	// As in FinishSignupRequest.
+	Installation  []byte `protobuf:"bytes,4,opt,name=installation,proto3" json:"installation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3311,6 +3340,13 @@ func (x *StartRecoveryRequest) GetRecoveryAuth() []byte {
 func (x *StartRecoveryRequest) GetSessionHash() []byte {
 	if x != nil {
 		return x.SessionHash
+	}
+	return nil
+}
+
+func (x *StartRecoveryRequest) GetInstallation() []byte {
+	if x != nil {
+		return x.Installation
 	}
 	return nil
 }
@@ -3776,7 +3812,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x04copy\x18\x02 \x01(\fR\x04copy\"6\n" +
 	"\x04Book\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
-	"\x05parts\x18\x02 \x03(\fR\x05parts\"\xc5\x03\n" +
+	"\x05parts\x18\x02 \x03(\fR\x05parts\"\xe9\x03\n" +
 	"\x13FinishSignupRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x1d\n" +
 	"\n" +
@@ -3791,20 +3827,23 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\fsession_hash\x18\n" +
 	" \x01(\fR\vsessionHash\x12#\n" +
 	"\rrecovery_root\x18\v \x01(\fR\frecoveryRoot\x12\x16\n" +
-	"\x06invite\x18\f \x01(\fR\x06invite\"W\n" +
+	"\x06invite\x18\f \x01(\fR\x06invite\x12\"\n" +
+	"\finstallation\x18\r \x01(\fR\finstallation\"W\n" +
 	"\x14FinishSignupResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12#\n" +
-	"\rsession_share\x18\x02 \x01(\fR\fsessionShare\"=\n" +
+	"\rsession_share\x18\x02 \x01(\fR\fsessionShare\"a\n" +
 	"\x11StartLoginRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x10\n" +
-	"\x03ke1\x18\x02 \x01(\fR\x03ke1\"<\n" +
+	"\x03ke1\x18\x02 \x01(\fR\x03ke1\x12\"\n" +
+	"\finstallation\x18\x03 \x01(\fR\finstallation\"<\n" +
 	"\x12StartLoginResponse\x12\x10\n" +
 	"\x03ke2\x18\x01 \x01(\fR\x03ke2\x12\x14\n" +
-	"\x05state\x18\x02 \x01(\fR\x05state\"_\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\"\x83\x01\n" +
 	"\x12FinishLoginRequest\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\fR\x05state\x12\x10\n" +
 	"\x03ke3\x18\x02 \x01(\fR\x03ke3\x12!\n" +
-	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\"\xd9\x01\n" +
+	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\x12\"\n" +
+	"\finstallation\x18\x04 \x01(\fR\finstallation\"\xd9\x01\n" +
 	"\x13FinishLoginResponse\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\fR\taccountId\x12\x1a\n" +
@@ -3940,11 +3979,12 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
-	"credential\"v\n" +
+	"credential\"\x9a\x01\n" +
 	"\x14StartRecoveryRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12#\n" +
 	"\rrecovery_auth\x18\x02 \x01(\fR\frecoveryAuth\x12!\n" +
-	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\"\xd2\x01\n" +
+	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\x12\"\n" +
+	"\finstallation\x18\x04 \x01(\fR\finstallation\"\xd2\x01\n" +
 	"\x15StartRecoveryResponse\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\fR\taccountId\x12\x1a\n" +
