@@ -67,7 +67,9 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.L
 func (w *world) serve(l net.Listener) {
 	// As many logins as a test likes; everything else as by default.
 	rates := limits.Default()
-	rates.Rates[limits.LoginHandle] = limits.Rate{PerSecond: 500, Burst: 1000}
+	for _, kind := range []string{limits.LoginHandle, limits.LoginKnown, limits.RecoveryKnown} {
+		rates.Rates[kind] = limits.Rate{PerSecond: 500, Burst: 1000}
+	}
 	c := server.Config{
 		Store: w.store, BlobFolder: w.blobs, BlobFloor: -1, Setup: w.setup, Now: w.now, Version: "test", Limits: &rates,
 	}
