@@ -85,6 +85,7 @@
 //   - [ErrTooLarge], as [LimitError] with the limit's name: less.
 //   - [QuotaError]: later; it names the quota and says when.
 //   - [ErrLastDevice]: close the account instead.
+//   - [ErrResetCode]: mistyped, or cancelled: the server's operator knows.
 //   - [ErrNoReset]: it was cancelled, or another device asked; [Account.AskReset].
 //
 // Try again later; nothing has changed:

@@ -116,6 +116,9 @@ var (
 	ErrClosed = errors.New("reseal: closed")
 	// ErrLastDevice: the only device of an account cannot be removed.
 	ErrLastDevice = errors.New("reseal: the account's only device cannot be removed")
+	// ErrResetCode: not the code of a reset that the server's operator announced,
+	// or the handle is unknown, or the reset was cancelled.
+	ErrResetCode = errors.New("reseal: wrong reset code")
 	// ErrNoReset: no reset of the account is announced, or another device asked
 	// for the one that is.
 	ErrNoReset = errors.New("reseal: no reset that this device asked for")

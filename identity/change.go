@@ -99,12 +99,25 @@ func Rotate(l *SignedList, key AccountPublic, next NextHash, keep []DeviceID, no
 // device is not in the list, ErrMalformed for the key that l has or when next
 // commits to the new one.
 func Reset(l *SignedList, key AccountPublic, next NextHash, device DeviceID, now Time) (DeviceList, error) {
-	out := l.successor(now)
-	out.Key, out.Next = key, next
-	out.Devices = slices.DeleteFunc(out.Devices, func(d Device) bool { return d.ID != device })
-	if len(out.Devices) == 0 {
+	d, ok := l.Find(device)
+	if !ok {
 		return DeviceList{}, ErrLastDevice
 	}
+	return beginAnew(l, key, next, d, now)
+}
+
+// ResetOnto is Reset with a device that is new, where the operator asked for the
+// reset. Errors: ErrMalformed, also for a device that is in the list.
+func ResetOnto(l *SignedList, key AccountPublic, next NextHash, device Device, now Time) (DeviceList, error) {
+	if _, old := l.Find(device.ID); old {
+		return DeviceList{}, ErrMalformed
+	}
+	return beginAnew(l, key, next, device, now)
+}
+
+func beginAnew(l *SignedList, key AccountPublic, next NextHash, d Device, now Time) (DeviceList, error) {
+	out := l.successor(now)
+	out.Key, out.Next, out.Devices = key, next, []Device{d}
 	if key == l.List.Key || !out.wellFormed(nil) {
 		return DeviceList{}, ErrMalformed
 	}

@@ -248,6 +248,10 @@ func (s *Server) newBlobs(c Config, st store.Store) error {
 // process.
 func (s *Server) Calls() *connect.Server { return s.calls }
 
+// Auth is the service of accounts, of which an operator may use a part: see
+// admin.Accounts.
+func (s *Server) Auth() *auth.Service { return s.auth }
+
 // Metrics are the server's metrics.
 func (s *Server) Metrics() *metrics.Metrics { return s.metrics }
 

@@ -87,7 +87,7 @@ are not at the server, and neither is the key of any.`,
 			}
 			return c.done("ended "+strconv.Itoa(int(resp.Ended))+" sessions of", map[string]any{"account": args[0], "ended": resp.Ended})
 		}),
-	}, c.adminDelete(call), c.adminBackup(call))
+	}, c.adminReset(call), c.adminDelete(call), c.adminBackup(call))
 	return cmd
 }
 

@@ -126,8 +126,8 @@ func (c *cli) devices(ctx context.Context, a *reseal.Account) error {
 		return err
 	}
 	if r, ok, err := a.PendingReset(ctx); err == nil && ok {
-		c.notef("WARNING: device %s has asked for a reset: the account begins anew %s, and every other device leaves it;\n"+
-			"\"reseal reset %s --cancel\" prevents that", r.Device.String()[:8], terminal.When(now.Add(r.In), now), a.Handle())
+		c.notef("WARNING: %s has asked for a reset: the account begins anew %s, and every other device leaves it;\n"+
+			"\"reseal reset %s --cancel\" prevents that", whoAsked(r), terminal.When(now.Add(r.In), now), a.Handle())
 	}
 	if c.json {
 		return nil

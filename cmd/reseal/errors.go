@@ -143,6 +143,7 @@ var kinds = []kind{
 	{"unknown_device", any_(reseal.ErrUnknownDevice), "no device has this id", `"reseal devices" lists them`},
 	{"setting", any_(reseal.ErrSettingName), "", "a setting needs another name"},
 	{"unknown_session", any_(errSession), "no login of the account has this id", `"reseal devices" lists them`},
+	{"reset_code", any_(reseal.ErrResetCode), "not the code of a reset that is announced", "check the code and the handle; a device may have cancelled it: ask the server's operator"},
 	{"no_reset", any_(reseal.ErrNoReset), "this device has not asked for a reset, or it was cancelled", `"reseal devices" shows what is announced; "reseal reset HANDLE" asks`},
 	{"not_due", typed[*reseal.NotDueError](nil), "", "run it again when it is due; every device of the account can cancel it until then"},
 	{"mismatch", any_(errNumber), "", "compare again; if they differ, somebody is in between: do not trust this contact"},

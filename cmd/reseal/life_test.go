@@ -12,6 +12,8 @@ import (
 
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/capsule"
+	"github.com/reseal/reseal/invite"
+	"github.com/reseal/reseal/server"
 )
 
 var codeOnScreen = regexp.MustCompile(`recovery code: (?:\x1b\[1m)?([0-9A-Z-]{34})`)
@@ -185,4 +187,42 @@ func (p *person) contact(handle string) contactItem {
 	}
 	p.t.Fatalf("no contact %s", handle)
 	return contactItem{}
+}
+
+// TestOperatorsResetAtATerminal: an owner who has lost everything gets the handle
+// back on a new machine, by the operator's code.
+func TestOperatorsResetAtATerminal(t *testing.T) {
+	var offset atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	url := newServerAt(t, now)
+	lost, ana := newPerson(t, url), newPerson(t, url)
+	lost.does(exitDone, []string{secret, secret}, "signup", "ana")
+	ana.clock = now
+	running, _ := servers.Load(url)
+	operator := running.(*server.Server).Auth()
+	id, err := operator.Named(t.Context(), "ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := invite.New(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := operator.OperatorReset(t.Context(), id, code.Hash()); err != nil {
+		t.Fatal(err)
+	}
+	next := secret + " anew"
+	if ana.does(exitFailed, []string{next, next}, "reset", "ana", "--code", code.Reveal(), "--json"); !strings.Contains(ana.out.String(), `"error":"not_due"`) {
+		t.Errorf("%s", &ana.out)
+	}
+	offset.Store(int64(24*time.Hour + time.Minute))
+	shownCode(t, ana.does(exitDone, []string{next, next}, "reset", "ana", "--code", strings.ToLower(code.Reveal())))
+	if !strings.Contains(ana.out.String(), "has begun anew and is logged in here") {
+		t.Errorf("%s", &ana.out)
+	}
+	if out := ana.does(exitDone, nil, "devices", "--json"); strings.Count(out, "\n") != 1 {
+		t.Errorf("%s", out)
+	}
+	ana.does(exitDone, nil, "logout")
+	ana.does(exitDone, []string{next}, "login", "ana")
 }

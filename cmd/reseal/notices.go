@@ -41,6 +41,9 @@ func noticeText(e reseal.Event) string {
 	if !e.Device.IsZero() {
 		by = " by device " + e.Device.String()[:8]
 	}
+	if e.Device.IsZero() && e.What == "reset_asked" {
+		by = " by the server's operator"
+	}
 	switch e.What {
 	case "recovery_tried":
 		return "WARNING: somebody tried a wrong recovery code" + at + ", or within an hour of that; if it was not you, nothing is lost: codes cannot be guessed"

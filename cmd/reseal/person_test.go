@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,8 +64,13 @@ func newServerWith(t *testing.T, now func() time.Time, wrap func(store.Store) st
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ctx, l) }()
 	t.Cleanup(func() { cancel(); <-done; _ = st.Close() })
-	return "http://" + l.Addr().String()
+	url := "http://" + l.Addr().String()
+	servers.Store(url, s)
+	return url
 }
+
+// servers are the servers of this process, by URL.
+var servers sync.Map
 
 // person is somebody at a terminal, with answers to what is asked.
 type person struct {

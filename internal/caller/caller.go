@@ -19,6 +19,9 @@ type Caller struct {
 	Session [32]byte
 	// Credential is the credential number of the login that made the session.
 	Credential uint64
+	// Reset: the session came by an operator's code, and is good for the reset
+	// alone.
+	Reset bool
 }
 
 type key struct{}

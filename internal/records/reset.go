@@ -9,8 +9,12 @@ import (
 // Reset is a reset of the account that was asked for, and neither happened nor
 // was cancelled.
 type Reset struct {
-	// Device asked for it, and alone can make it happen.
+	// Device asked for it, and alone can make it happen; zero where the operator
+	// asked.
 	Device identity.DeviceID
+	// Code is the hash of the operator's code, and Session the session that came
+	// by it, which alone can make it happen; zero otherwise.
+	Code, Session [32]byte
 	// Credential is the account's number when it was asked for: a change of the
 	// password, a recovery or a rotation raises that, and the reset is void. Who
 	// made one has what a reset is there to replace.
@@ -24,6 +28,8 @@ type Reset struct {
 func (r Reset) Encode() []byte {
 	return build(func(b *cryptobyte.Builder) {
 		b.AddBytes(r.Device[:])
+		b.AddBytes(r.Code[:])
+		b.AddBytes(r.Session[:])
 		b.AddUint64(r.Credential)
 		b.AddUint64(uint64(r.Asked))
 		b.AddUint64(uint64(r.Due))
@@ -33,7 +39,7 @@ func (r Reset) Encode() []byte {
 // ParseReset reads the value of `reset`.
 func ParseReset(v []byte) (r Reset, err error) {
 	err = parse(v, func(s *cryptobyte.String) bool {
-		return s.CopyBytes(r.Device[:]) && s.ReadUint64(&r.Credential) && s.ReadUint64((*uint64)(&r.Asked)) && s.ReadUint64((*uint64)(&r.Due))
+		return s.CopyBytes(r.Device[:]) && s.CopyBytes(r.Code[:]) && s.CopyBytes(r.Session[:]) && s.ReadUint64(&r.Credential) && s.ReadUint64((*uint64)(&r.Asked)) && s.ReadUint64((*uint64)(&r.Due))
 	})
 	return r, err
 }

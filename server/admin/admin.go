@@ -38,6 +38,10 @@ type Accounts interface {
 	Sessions(ctx context.Context, a identity.AccountID) (*resealv1.ListSessionsResponse, error)
 	EndSessions(ctx context.Context, a identity.AccountID) error
 	DeleteAccount(ctx context.Context, a identity.AccountID) error
+	// OperatorReset announces a reset that the code with this hash finishes, and
+	// tells from when and until when.
+	OperatorReset(ctx context.Context, a identity.AccountID, code [32]byte) (due, ends identity.Time, err error)
+	OperatorCancelReset(ctx context.Context, a identity.AccountID) error
 }
 
 // Service is AdminService. All fields are needed but Lister, without which

@@ -142,7 +142,7 @@ func (s *Service) pendingReset(ctx context.Context, a *account) (*records.Reset,
 		return nil, rec, err
 	}
 	_, here := a.list.Find(r.Device)
-	if !here || r.Credential != a.pw.Credential || s.now() >= r.Due.Add(resetLife) {
+	if !(here || r.Device.IsZero()) || r.Credential != a.pw.Credential || s.now() >= r.Due.Add(resetLife) {
 		return nil, rec, nil
 	}
 	return &r, rec, nil
@@ -170,7 +170,7 @@ func (s *Service) dueReset(ctx context.Context, c caller.Caller) (*account, stor
 	switch {
 	case err != nil:
 		return nil, rec, err
-	case r == nil || r.Device != c.Device:
+	case r == nil || !mayReset(r, c):
 		return nil, rec, refusal.New(resealv1.Reason_REASON_NO_RESET)
 	case s.now() < r.Due:
 		return nil, rec, refusal.NotDue(r.Due.Sub(s.now()))
@@ -178,9 +178,18 @@ func (s *Service) dueReset(ctx context.Context, c caller.Caller) (*account, stor
 	return a, rec, nil
 }
 
+// mayReset tells whether a reset is the caller's to make happen: of the device
+// that asked, or of the session that showed the operator's code.
+func mayReset(r *records.Reset, c caller.Caller) bool {
+	if r.Device.IsZero() {
+		return r.Session != [32]byte{} && r.Session == c.Session
+	}
+	return r.Device == c.Device
+}
+
 // StartReset answers the registration of the password after the reset.
 func (s *Service) StartReset(ctx context.Context, req *resealv1.StartResetRequest) (*resealv1.StartResetResponse, error) {
-	c, err := caller.Device(ctx)
+	c, err := caller.From(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +208,7 @@ func (s *Service) StartReset(ctx context.Context, req *resealv1.StartResetReques
 // replaced in one batch; all shares but that of the device that asked are
 // destroyed, and other sessions end.
 func (s *Service) FinishReset(ctx context.Context, req *resealv1.FinishResetRequest) (*resealv1.FinishResetResponse, error) {
-	c, err := caller.Device(ctx)
+	c, err := caller.From(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +221,7 @@ func (s *Service) FinishReset(ctx context.Context, req *resealv1.FinishResetRequ
 	if err := checkNextBook(req.Book, req.BaseVersion, "reset"); err != nil {
 		return nil, err
 	}
-	if req.Share == nil {
+	if req.Share == nil || (len(req.DeviceId) != 0 && !isLen(req.DeviceId, len(identity.DeviceID{}))) {
 		return nil, refusal.Malformed("reset")
 	}
 	resp, err := s.finishReset(ctx, c, req)
@@ -233,7 +242,7 @@ func (s *Service) finishReset(ctx context.Context, c caller.Caller, req *resealv
 	}
 	if bytes.Equal(a.pw.Opaque, req.OpaqueRecord) { // a repeat; the first try may not have told
 		s.listChanged(a.id)
-		return &resealv1.FinishResetResponse{Revision: a.rev, Credential: a.pw.Credential}, nil
+		return s.resetNow(ctx, c, a.pw.Credential)
 	}
 	a, reset, err := s.dueReset(ctx, c)
 	if err != nil {
@@ -242,20 +251,36 @@ func (s *Service) finishReset(ctx context.Context, c caller.Caller, req *resealv
 	if a.rev != req.Revision {
 		return nil, refusal.New(resealv1.Reason_REASON_CONFLICT)
 	}
-	l, err := s.resetList(a, req.List, c.Device)
-	if err != nil {
-		return nil, err
-	}
 	row, _, err := shareOf(req.Share)
 	if err != nil {
 		return nil, err
 	}
-	next := a.pw.Credential + 1
-	b, err := s.succession(ctx, a, c, next, nil, func(session *records.Session) { session.Row = row }, token)
+	device, bind := c.Device, func(session *records.Session) { session.Row = row }
+	var cert *identity.SignedCertificate
+	if device.IsZero() { // by the operator's code: a new device
+		if !isLen(req.DeviceId, len(device)) {
+			return nil, refusal.Malformed("device")
+		}
+		device = identity.DeviceID(req.DeviceId)
+		bind = func(session *records.Session) { session.Row, session.Device = row, device }
+	} else if len(req.DeviceId) > 0 {
+		return nil, refusal.Malformed("device")
+	}
+	l, err := s.resetList(a, req.List, device)
 	if err != nil {
 		return nil, err
 	}
-	rows := []*resealv1.ShareRow{{DeviceId: c.Device[:], Shares: []*resealv1.Share{req.Share}}}
+	if c.Device.IsZero() {
+		if cert, err = s.certified(req.Certified, l, device); err != nil {
+			return nil, err
+		}
+	}
+	next := a.pw.Credential + 1
+	b, err := s.succession(ctx, a, c, next, nil, bind, token)
+	if err != nil {
+		return nil, err
+	}
+	rows := []*resealv1.ShareRow{{DeviceId: device[:], Shares: []*resealv1.Share{req.Share}}}
 	if err := s.replaceRows(ctx, b, l, rows, token); err != nil {
 		return nil, err
 	}
@@ -268,23 +293,34 @@ func (s *Service) finishReset(ctx context.Context, c caller.Caller, req *resealv
 	a.pw.Recovery, a.pw.Root = [32]byte(req.RecoveryAuthHash), req.RecoveryRoot
 	b.Replace(records.Pw, a.rev, a.pw.Encode(), token, 0)
 	s.putList(b, a, l, token)
+	if cert != nil {
+		putCertificate(b, cert)
+	}
 	if err := s.commit(ctx, a.id, s.endReset(b, reset, token), token); err != nil {
 		return nil, err
 	}
 	s.listChanged(a.id)
 	s.Counter.Count("passwords", "reset")
 	told := notice(resealv1.AccountNotice_WHAT_RESET, s.now())
-	told.Device = c.Device
+	told.Device = device
 	s.tell(ctx, l, told)
 	if err := s.sweepParts(ctx, a.id, old); err != nil {
 		s.Log.WarnContext(ctx, "auth: parts of the old book were left", "error", err)
 	}
-	rev, err := s.revision(ctx, a.id)
-	return &resealv1.FinishResetResponse{Revision: rev, Credential: next}, err
+	return s.resetNow(ctx, c, next)
+}
+
+// resetNow is the answer, read back: a repeat gets the session share too.
+func (s *Service) resetNow(ctx context.Context, c caller.Caller, credential uint64) (*resealv1.FinishResetResponse, error) {
+	now, err := s.rotatedNow(ctx, c, credential)
+	if err != nil {
+		return nil, err
+	}
+	return &resealv1.FinishResetResponse{Revision: now.Revision, Credential: now.Credential, SessionShare: now.SessionShare}, nil
 }
 
 // resetList checks that a list comes after the present one, under a key that
-// nothing vouches for, with the device that asked alone.
+// nothing vouches for, with one device: as it stood, or a new one.
 func (s *Service) resetList(a *account, b []byte, device identity.DeviceID) (*identity.SignedList, error) {
 	l, err := identity.ParseSignedList(b)
 	if err != nil {
@@ -296,8 +332,8 @@ func (s *Service) resetList(a *account, b []byte, device identity.DeviceID) (*id
 	if _, err := identity.PinOf(a.list).Follow(l); !errors.Is(err, identity.ErrKeyChanged) || l.Rotation() {
 		return nil, refusal.New(resealv1.Reason_REASON_PROOF)
 	}
-	was, _ := a.list.Find(device)
-	if len(l.List.Devices) != 1 || l.List.Devices[0] != was {
+	was, stood := a.list.Find(device)
+	if len(l.List.Devices) != 1 || l.List.Devices[0].ID != device || (stood && l.List.Devices[0] != was) {
 		return nil, refusal.Malformed("device list")
 	}
 	return l, s.near(l.List.IssuedAt)

@@ -32,6 +32,14 @@ var public = map[string]bool{
 	"/reseal.v1.AccountService/StartLogin":     true,
 	"/reseal.v1.AccountService/FinishLogin":    true,
 	"/reseal.v1.AccountService/StartRecovery":  true,
+	"/reseal.v1.AccountService/OpenReset":      true,
+}
+
+// resetting are the calls of a session that an operator's code made.
+var resetting = map[string]bool{
+	"/reseal.v1.AccountService/StartReset":  true,
+	"/reseal.v1.AccountService/FinishReset": true,
+	"/reseal.v1.AccountService/GetBook":     true,
 }
 
 // Interceptor finds the session behind each call and puts the caller into its
@@ -49,6 +57,9 @@ func (s *Service) Interceptor() connect.ServerInterceptor {
 			c, err := s.Authenticate(ctx, info.RequestHeader().Get("Authorization"))
 			if err != nil {
 				return err
+			}
+			if c.Reset && !resetting[spec.Procedure] {
+				return refusal.New(resealv1.Reason_REASON_NO_DEVICE)
 			}
 			return next(caller.With(ctx, c), spec, stream)
 		}
@@ -114,7 +125,7 @@ func (s *Service) lookup(ctx context.Context, id identity.AccountID, hash [32]by
 	if !session.Device.IsZero() {
 		s.touch(ctx, p, rec, session)
 	}
-	return caller.Caller{Account: id, Device: session.Device, Session: hash, Credential: session.Credential}, nil
+	return caller.Caller{Account: id, Device: session.Device, Session: hash, Credential: session.Credential, Reset: session.Row == resetRow}, nil
 }
 
 // touch notes, to the hour, that a session is in use, which also keeps it from

@@ -2224,6 +2224,146 @@ func (*CancelResetResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_account_proto_rawDescGZIP(), []int{37}
 }
 
+type OpenResetRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Handle string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	// 11 bytes (spec/invite.md).
+	Code []byte `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// SHA-256 of the session secret, 32 bytes; the secret is the client's choice.
+	SessionHash []byte `protobuf:"bytes,3,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
+	// As in FinishSignupRequest.
+	Installation  []byte `protobuf:"bytes,4,opt,name=installation,proto3" json:"installation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResetRequest) Reset() {
+	*x = OpenResetRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResetRequest) ProtoMessage() {}
+
+func (x *OpenResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResetRequest.ProtoReflect.Descriptor instead.
+func (*OpenResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *OpenResetRequest) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+func (x *OpenResetRequest) GetCode() []byte {
+	if x != nil {
+		return x.Code
+	}
+	return nil
+}
+
+func (x *OpenResetRequest) GetSessionHash() []byte {
+	if x != nil {
+		return x.SessionHash
+	}
+	return nil
+}
+
+func (x *OpenResetRequest) GetInstallation() []byte {
+	if x != nil {
+		return x.Installation
+	}
+	return nil
+}
+
+type OpenResetResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	AccountId  []byte                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Revision   uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential uint64                 `protobuf:"varint,3,opt,name=credential,proto3" json:"credential,omitempty"`
+	// Newest signed list.
+	List          []byte `protobuf:"bytes,4,opt,name=list,proto3" json:"list,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResetResponse) Reset() {
+	*x = OpenResetResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResetResponse) ProtoMessage() {}
+
+func (x *OpenResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResetResponse.ProtoReflect.Descriptor instead.
+func (*OpenResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *OpenResetResponse) GetAccountId() []byte {
+	if x != nil {
+		return x.AccountId
+	}
+	return nil
+}
+
+func (x *OpenResetResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *OpenResetResponse) GetCredential() uint64 {
+	if x != nil {
+		return x.Credential
+	}
+	return 0
+}
+
+func (x *OpenResetResponse) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
 type StartResetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// OPAQUE registration request, 32 bytes.
@@ -2234,7 +2374,7 @@ type StartResetRequest struct {
 
 func (x *StartResetRequest) Reset() {
 	*x = StartResetRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2386,7 @@ func (x *StartResetRequest) String() string {
 func (*StartResetRequest) ProtoMessage() {}
 
 func (x *StartResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2399,7 @@ func (x *StartResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResetRequest.ProtoReflect.Descriptor instead.
 func (*StartResetRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *StartResetRequest) GetRegistrationRequest() []byte {
@@ -2280,7 +2420,7 @@ type StartResetResponse struct {
 
 func (x *StartResetResponse) Reset() {
 	*x = StartResetResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2432,7 @@ func (x *StartResetResponse) String() string {
 func (*StartResetResponse) ProtoMessage() {}
 
 func (x *StartResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2445,7 @@ func (x *StartResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResetResponse.ProtoReflect.Descriptor instead.
 func (*StartResetResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *StartResetResponse) GetRegistrationResponse() []byte {
@@ -2338,15 +2478,19 @@ type FinishResetRequest struct {
 	// Of the caller's device; every other share is destroyed.
 	Share *Share `protobuf:"bytes,7,opt,name=share,proto3" json:"share,omitempty"`
 	// The version of the book that the new one comes after.
-	BaseVersion   uint64 `protobuf:"varint,8,opt,name=base_version,json=baseVersion,proto3" json:"base_version,omitempty"`
-	Book          *Book  `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	BaseVersion uint64 `protobuf:"varint,8,opt,name=base_version,json=baseVersion,proto3" json:"base_version,omitempty"`
+	Book        *Book  `protobuf:"bytes,9,opt,name=book,proto3" json:"book,omitempty"`
+	// In a session of OpenReset: the new device, to which the session is bound,
+	// and its first certificate.
+	DeviceId      []byte     `protobuf:"bytes,10,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Certified     *Certified `protobuf:"bytes,11,opt,name=certified,proto3" json:"certified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FinishResetRequest) Reset() {
 	*x = FinishResetRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2502,7 @@ func (x *FinishResetRequest) String() string {
 func (*FinishResetRequest) ProtoMessage() {}
 
 func (x *FinishResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2515,7 @@ func (x *FinishResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResetRequest.ProtoReflect.Descriptor instead.
 func (*FinishResetRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FinishResetRequest) GetRevision() uint64 {
@@ -2437,17 +2581,33 @@ func (x *FinishResetRequest) GetBook() *Book {
 	return nil
 }
 
+func (x *FinishResetRequest) GetDeviceId() []byte {
+	if x != nil {
+		return x.DeviceId
+	}
+	return nil
+}
+
+func (x *FinishResetRequest) GetCertified() *Certified {
+	if x != nil {
+		return x.Certified
+	}
+	return nil
+}
+
 type FinishResetResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	Credential    uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Revision   uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Credential uint64                 `protobuf:"varint,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	// With a new device: the server's half of the session share.
+	SessionShare  []byte `protobuf:"bytes,3,opt,name=session_share,json=sessionShare,proto3" json:"session_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FinishResetResponse) Reset() {
 	*x = FinishResetResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2619,7 @@ func (x *FinishResetResponse) String() string {
 func (*FinishResetResponse) ProtoMessage() {}
 
 func (x *FinishResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2632,7 @@ func (x *FinishResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResetResponse.ProtoReflect.Descriptor instead.
 func (*FinishResetResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FinishResetResponse) GetRevision() uint64 {
@@ -2489,6 +2649,13 @@ func (x *FinishResetResponse) GetCredential() uint64 {
 	return 0
 }
 
+func (x *FinishResetResponse) GetSessionShare() []byte {
+	if x != nil {
+		return x.SessionShare
+	}
+	return nil
+}
+
 type EndSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2498,7 +2665,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2677,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2690,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EndSessionRequest) GetId() []byte {
@@ -2541,7 +2708,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2553,7 +2720,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2566,7 +2733,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
 }
 
 type PublishEpochRequest struct {
@@ -2578,7 +2745,7 @@ type PublishEpochRequest struct {
 
 func (x *PublishEpochRequest) Reset() {
 	*x = PublishEpochRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2757,7 @@ func (x *PublishEpochRequest) String() string {
 func (*PublishEpochRequest) ProtoMessage() {}
 
 func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2770,7 @@ func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochRequest.ProtoReflect.Descriptor instead.
 func (*PublishEpochRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PublishEpochRequest) GetCertified() *Certified {
@@ -2621,7 +2788,7 @@ type PublishEpochResponse struct {
 
 func (x *PublishEpochResponse) Reset() {
 	*x = PublishEpochResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2800,7 @@ func (x *PublishEpochResponse) String() string {
 func (*PublishEpochResponse) ProtoMessage() {}
 
 func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2813,7 @@ func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochResponse.ProtoReflect.Descriptor instead.
 func (*PublishEpochResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
 }
 
 type GetBookRequest struct {
@@ -2657,7 +2824,7 @@ type GetBookRequest struct {
 
 func (x *GetBookRequest) Reset() {
 	*x = GetBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2669,7 +2836,7 @@ func (x *GetBookRequest) String() string {
 func (*GetBookRequest) ProtoMessage() {}
 
 func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2682,7 +2849,7 @@ func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookRequest.ProtoReflect.Descriptor instead.
 func (*GetBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
 }
 
 type GetBookResponse struct {
@@ -2694,7 +2861,7 @@ type GetBookResponse struct {
 
 func (x *GetBookResponse) Reset() {
 	*x = GetBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2706,7 +2873,7 @@ func (x *GetBookResponse) String() string {
 func (*GetBookResponse) ProtoMessage() {}
 
 func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +2886,7 @@ func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookResponse.ProtoReflect.Descriptor instead.
 func (*GetBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetBookResponse) GetBook() *Book {
@@ -2740,7 +2907,7 @@ type PutBookRequest struct {
 
 func (x *PutBookRequest) Reset() {
 	*x = PutBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2752,7 +2919,7 @@ func (x *PutBookRequest) String() string {
 func (*PutBookRequest) ProtoMessage() {}
 
 func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2765,7 +2932,7 @@ func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookRequest.ProtoReflect.Descriptor instead.
 func (*PutBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PutBookRequest) GetBaseVersion() uint64 {
@@ -2790,7 +2957,7 @@ type PutBookResponse struct {
 
 func (x *PutBookResponse) Reset() {
 	*x = PutBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2969,7 @@ func (x *PutBookResponse) String() string {
 func (*PutBookResponse) ProtoMessage() {}
 
 func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2982,7 @@ func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookResponse.ProtoReflect.Descriptor instead.
 func (*PutBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
 }
 
 type SetBlockedRequest struct {
@@ -2828,7 +2995,7 @@ type SetBlockedRequest struct {
 
 func (x *SetBlockedRequest) Reset() {
 	*x = SetBlockedRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +3007,7 @@ func (x *SetBlockedRequest) String() string {
 func (*SetBlockedRequest) ProtoMessage() {}
 
 func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +3020,7 @@ func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedRequest.ProtoReflect.Descriptor instead.
 func (*SetBlockedRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SetBlockedRequest) GetAccountId() []byte {
@@ -2878,7 +3045,7 @@ type SetBlockedResponse struct {
 
 func (x *SetBlockedResponse) Reset() {
 	*x = SetBlockedResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2890,7 +3057,7 @@ func (x *SetBlockedResponse) String() string {
 func (*SetBlockedResponse) ProtoMessage() {}
 
 func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2903,7 +3070,7 @@ func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedResponse.ProtoReflect.Descriptor instead.
 func (*SetBlockedResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
 }
 
 type ListSharesRequest struct {
@@ -2914,7 +3081,7 @@ type ListSharesRequest struct {
 
 func (x *ListSharesRequest) Reset() {
 	*x = ListSharesRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3093,7 @@ func (x *ListSharesRequest) String() string {
 func (*ListSharesRequest) ProtoMessage() {}
 
 func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3106,7 @@ func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesRequest.ProtoReflect.Descriptor instead.
 func (*ListSharesRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
 }
 
 // ShareRow is a row of shares with the device that it belongs to.
@@ -2954,7 +3121,7 @@ type ShareRow struct {
 
 func (x *ShareRow) Reset() {
 	*x = ShareRow{}
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3133,7 @@ func (x *ShareRow) String() string {
 func (*ShareRow) ProtoMessage() {}
 
 func (x *ShareRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3146,7 @@ func (x *ShareRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareRow.ProtoReflect.Descriptor instead.
 func (*ShareRow) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ShareRow) GetDeviceId() []byte {
@@ -3006,7 +3173,7 @@ type ListSharesResponse struct {
 
 func (x *ListSharesResponse) Reset() {
 	*x = ListSharesResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3185,7 @@ func (x *ListSharesResponse) String() string {
 func (*ListSharesResponse) ProtoMessage() {}
 
 func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3198,7 @@ func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesResponse.ProtoReflect.Descriptor instead.
 func (*ListSharesResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListSharesResponse) GetRevision() uint64 {
@@ -3058,7 +3225,7 @@ type StartPasswordChangeRequest struct {
 
 func (x *StartPasswordChangeRequest) Reset() {
 	*x = StartPasswordChangeRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3070,7 +3237,7 @@ func (x *StartPasswordChangeRequest) String() string {
 func (*StartPasswordChangeRequest) ProtoMessage() {}
 
 func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3083,7 +3250,7 @@ func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeRequest.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *StartPasswordChangeRequest) GetRegistrationRequest() []byte {
@@ -3103,7 +3270,7 @@ type StartPasswordChangeResponse struct {
 
 func (x *StartPasswordChangeResponse) Reset() {
 	*x = StartPasswordChangeResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3282,7 @@ func (x *StartPasswordChangeResponse) String() string {
 func (*StartPasswordChangeResponse) ProtoMessage() {}
 
 func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3295,7 @@ func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeResponse.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StartPasswordChangeResponse) GetRegistrationResponse() []byte {
@@ -3158,7 +3325,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[57]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3170,7 +3337,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[57]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3183,7 +3350,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{57}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ChangePasswordRequest) GetRevision() uint64 {
@@ -3238,7 +3405,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[58]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3417,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[58]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3430,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{58}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ChangePasswordResponse) GetRevision() uint64 {
@@ -3295,7 +3462,7 @@ type StartRecoveryRequest struct {
 
 func (x *StartRecoveryRequest) Reset() {
 	*x = StartRecoveryRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[59]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3474,7 @@ func (x *StartRecoveryRequest) String() string {
 func (*StartRecoveryRequest) ProtoMessage() {}
 
 func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[59]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3487,7 @@ func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryRequest.ProtoReflect.Descriptor instead.
 func (*StartRecoveryRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{59}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *StartRecoveryRequest) GetHandle() string {
@@ -3367,7 +3534,7 @@ type StartRecoveryResponse struct {
 
 func (x *StartRecoveryResponse) Reset() {
 	*x = StartRecoveryResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[60]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3379,7 +3546,7 @@ func (x *StartRecoveryResponse) String() string {
 func (*StartRecoveryResponse) ProtoMessage() {}
 
 func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[60]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3392,7 +3559,7 @@ func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryResponse.ProtoReflect.Descriptor instead.
 func (*StartRecoveryResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{60}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *StartRecoveryResponse) GetAccountId() []byte {
@@ -3459,7 +3626,7 @@ type NewRecovery struct {
 
 func (x *NewRecovery) Reset() {
 	*x = NewRecovery{}
-	mi := &file_reseal_v1_account_proto_msgTypes[61]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +3638,7 @@ func (x *NewRecovery) String() string {
 func (*NewRecovery) ProtoMessage() {}
 
 func (x *NewRecovery) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[61]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +3651,7 @@ func (x *NewRecovery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewRecovery.ProtoReflect.Descriptor instead.
 func (*NewRecovery) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{61}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *NewRecovery) GetRecoveryAuth() []byte {
@@ -3536,7 +3703,7 @@ type RotateRequest struct {
 
 func (x *RotateRequest) Reset() {
 	*x = RotateRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[62]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3715,7 @@ func (x *RotateRequest) String() string {
 func (*RotateRequest) ProtoMessage() {}
 
 func (x *RotateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[62]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3728,7 @@ func (x *RotateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRequest.ProtoReflect.Descriptor instead.
 func (*RotateRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{62}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RotateRequest) GetRevision() uint64 {
@@ -3653,7 +3820,7 @@ type RotateResponse struct {
 
 func (x *RotateResponse) Reset() {
 	*x = RotateResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[63]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +3832,7 @@ func (x *RotateResponse) String() string {
 func (*RotateResponse) ProtoMessage() {}
 
 func (x *RotateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[63]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +3845,7 @@ func (x *RotateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateResponse.ProtoReflect.Descriptor instead.
 func (*RotateResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{63}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RotateResponse) GetRevision() uint64 {
@@ -3710,7 +3877,7 @@ type CloseAccountRequest struct {
 
 func (x *CloseAccountRequest) Reset() {
 	*x = CloseAccountRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[64]
+	mi := &file_reseal_v1_account_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +3889,7 @@ func (x *CloseAccountRequest) String() string {
 func (*CloseAccountRequest) ProtoMessage() {}
 
 func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[64]
+	mi := &file_reseal_v1_account_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +3902,7 @@ func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
 func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{64}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{66}
 }
 
 type CloseAccountResponse struct {
@@ -3746,7 +3913,7 @@ type CloseAccountResponse struct {
 
 func (x *CloseAccountResponse) Reset() {
 	*x = CloseAccountResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[65]
+	mi := &file_reseal_v1_account_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3758,7 +3925,7 @@ func (x *CloseAccountResponse) String() string {
 func (*CloseAccountResponse) ProtoMessage() {}
 
 func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[65]
+	mi := &file_reseal_v1_account_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3771,7 +3938,7 @@ func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
 func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{65}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{67}
 }
 
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
@@ -3916,14 +4083,27 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x10AskResetResponse\x12-\n" +
 	"\x05reset\x18\x01 \x01(\v2\x17.reseal.v1.PendingResetR\x05reset\"\x14\n" +
 	"\x12CancelResetRequest\"\x15\n" +
-	"\x13CancelResetResponse\"F\n" +
+	"\x13CancelResetResponse\"\x85\x01\n" +
+	"\x10OpenResetRequest\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\fR\x04code\x12!\n" +
+	"\fsession_hash\x18\x03 \x01(\fR\vsessionHash\x12\"\n" +
+	"\finstallation\x18\x04 \x01(\fR\finstallation\"\x82\x01\n" +
+	"\x11OpenResetResponse\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\fR\taccountId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x03 \x01(\x04R\n" +
+	"credential\x12\x12\n" +
+	"\x04list\x18\x04 \x01(\fR\x04list\"F\n" +
 	"\x11StartResetRequest\x121\n" +
 	"\x14registration_request\x18\x01 \x01(\fR\x13registrationRequest\"i\n" +
 	"\x12StartResetResponse\x123\n" +
 	"\x15registration_response\x18\x01 \x01(\fR\x14registrationResponse\x12\x1e\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
-	"credential\"\xdd\x02\n" +
+	"credential\"\xae\x03\n" +
 	"\x12FinishResetRequest\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
 	"\x04list\x18\x02 \x01(\fR\x04list\x12#\n" +
@@ -3933,12 +4113,16 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\rrecovery_root\x18\x06 \x01(\fR\frecoveryRoot\x12&\n" +
 	"\x05share\x18\a \x01(\v2\x10.reseal.v1.ShareR\x05share\x12!\n" +
 	"\fbase_version\x18\b \x01(\x04R\vbaseVersion\x12#\n" +
-	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\"Q\n" +
+	"\x04book\x18\t \x01(\v2\x0f.reseal.v1.BookR\x04book\x12\x1b\n" +
+	"\tdevice_id\x18\n" +
+	" \x01(\fR\bdeviceId\x122\n" +
+	"\tcertified\x18\v \x01(\v2\x14.reseal.v1.CertifiedR\tcertified\"v\n" +
 	"\x13FinishResetResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1e\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\x04R\n" +
-	"credential\"#\n" +
+	"credential\x12#\n" +
+	"\rsession_share\x18\x03 \x01(\fR\fsessionShare\"#\n" +
 	"\x11EndSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\"\x14\n" +
 	"\x12EndSessionResponse\"I\n" +
@@ -4025,7 +4209,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x12SIGNUP_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSIGNUP_OPEN\x10\x01\x12\x11\n" +
 	"\rSIGNUP_INVITE\x10\x02\x12\x11\n" +
-	"\rSIGNUP_CLOSED\x10\x032\xdd\x11\n" +
+	"\rSIGNUP_CLOSED\x10\x032\xa5\x12\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -4049,7 +4233,8 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x0eChangePassword\x12 .reseal.v1.ChangePasswordRequest\x1a!.reseal.v1.ChangePasswordResponse\x12=\n" +
 	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12C\n" +
 	"\bAskReset\x12\x1a.reseal.v1.AskResetRequest\x1a\x1b.reseal.v1.AskResetResponse\x12L\n" +
-	"\vCancelReset\x12\x1d.reseal.v1.CancelResetRequest\x1a\x1e.reseal.v1.CancelResetResponse\x12I\n" +
+	"\vCancelReset\x12\x1d.reseal.v1.CancelResetRequest\x1a\x1e.reseal.v1.CancelResetResponse\x12F\n" +
+	"\tOpenReset\x12\x1b.reseal.v1.OpenResetRequest\x1a\x1c.reseal.v1.OpenResetResponse\x12I\n" +
 	"\n" +
 	"StartReset\x12\x1c.reseal.v1.StartResetRequest\x1a\x1d.reseal.v1.StartResetResponse\x12L\n" +
 	"\vFinishReset\x12\x1d.reseal.v1.FinishResetRequest\x1a\x1e.reseal.v1.FinishResetResponse\x12O\n" +
@@ -4076,7 +4261,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 }
 
 var file_reseal_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(Signup)(0),                         // 0: reseal.v1.Signup
 	(*ServerInfoRequest)(nil),           // 1: reseal.v1.ServerInfoRequest
@@ -4117,34 +4302,36 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*AskResetResponse)(nil),            // 36: reseal.v1.AskResetResponse
 	(*CancelResetRequest)(nil),          // 37: reseal.v1.CancelResetRequest
 	(*CancelResetResponse)(nil),         // 38: reseal.v1.CancelResetResponse
-	(*StartResetRequest)(nil),           // 39: reseal.v1.StartResetRequest
-	(*StartResetResponse)(nil),          // 40: reseal.v1.StartResetResponse
-	(*FinishResetRequest)(nil),          // 41: reseal.v1.FinishResetRequest
-	(*FinishResetResponse)(nil),         // 42: reseal.v1.FinishResetResponse
-	(*EndSessionRequest)(nil),           // 43: reseal.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),          // 44: reseal.v1.EndSessionResponse
-	(*PublishEpochRequest)(nil),         // 45: reseal.v1.PublishEpochRequest
-	(*PublishEpochResponse)(nil),        // 46: reseal.v1.PublishEpochResponse
-	(*GetBookRequest)(nil),              // 47: reseal.v1.GetBookRequest
-	(*GetBookResponse)(nil),             // 48: reseal.v1.GetBookResponse
-	(*PutBookRequest)(nil),              // 49: reseal.v1.PutBookRequest
-	(*PutBookResponse)(nil),             // 50: reseal.v1.PutBookResponse
-	(*SetBlockedRequest)(nil),           // 51: reseal.v1.SetBlockedRequest
-	(*SetBlockedResponse)(nil),          // 52: reseal.v1.SetBlockedResponse
-	(*ListSharesRequest)(nil),           // 53: reseal.v1.ListSharesRequest
-	(*ShareRow)(nil),                    // 54: reseal.v1.ShareRow
-	(*ListSharesResponse)(nil),          // 55: reseal.v1.ListSharesResponse
-	(*StartPasswordChangeRequest)(nil),  // 56: reseal.v1.StartPasswordChangeRequest
-	(*StartPasswordChangeResponse)(nil), // 57: reseal.v1.StartPasswordChangeResponse
-	(*ChangePasswordRequest)(nil),       // 58: reseal.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),      // 59: reseal.v1.ChangePasswordResponse
-	(*StartRecoveryRequest)(nil),        // 60: reseal.v1.StartRecoveryRequest
-	(*StartRecoveryResponse)(nil),       // 61: reseal.v1.StartRecoveryResponse
-	(*NewRecovery)(nil),                 // 62: reseal.v1.NewRecovery
-	(*RotateRequest)(nil),               // 63: reseal.v1.RotateRequest
-	(*RotateResponse)(nil),              // 64: reseal.v1.RotateResponse
-	(*CloseAccountRequest)(nil),         // 65: reseal.v1.CloseAccountRequest
-	(*CloseAccountResponse)(nil),        // 66: reseal.v1.CloseAccountResponse
+	(*OpenResetRequest)(nil),            // 39: reseal.v1.OpenResetRequest
+	(*OpenResetResponse)(nil),           // 40: reseal.v1.OpenResetResponse
+	(*StartResetRequest)(nil),           // 41: reseal.v1.StartResetRequest
+	(*StartResetResponse)(nil),          // 42: reseal.v1.StartResetResponse
+	(*FinishResetRequest)(nil),          // 43: reseal.v1.FinishResetRequest
+	(*FinishResetResponse)(nil),         // 44: reseal.v1.FinishResetResponse
+	(*EndSessionRequest)(nil),           // 45: reseal.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),          // 46: reseal.v1.EndSessionResponse
+	(*PublishEpochRequest)(nil),         // 47: reseal.v1.PublishEpochRequest
+	(*PublishEpochResponse)(nil),        // 48: reseal.v1.PublishEpochResponse
+	(*GetBookRequest)(nil),              // 49: reseal.v1.GetBookRequest
+	(*GetBookResponse)(nil),             // 50: reseal.v1.GetBookResponse
+	(*PutBookRequest)(nil),              // 51: reseal.v1.PutBookRequest
+	(*PutBookResponse)(nil),             // 52: reseal.v1.PutBookResponse
+	(*SetBlockedRequest)(nil),           // 53: reseal.v1.SetBlockedRequest
+	(*SetBlockedResponse)(nil),          // 54: reseal.v1.SetBlockedResponse
+	(*ListSharesRequest)(nil),           // 55: reseal.v1.ListSharesRequest
+	(*ShareRow)(nil),                    // 56: reseal.v1.ShareRow
+	(*ListSharesResponse)(nil),          // 57: reseal.v1.ListSharesResponse
+	(*StartPasswordChangeRequest)(nil),  // 58: reseal.v1.StartPasswordChangeRequest
+	(*StartPasswordChangeResponse)(nil), // 59: reseal.v1.StartPasswordChangeResponse
+	(*ChangePasswordRequest)(nil),       // 60: reseal.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 61: reseal.v1.ChangePasswordResponse
+	(*StartRecoveryRequest)(nil),        // 62: reseal.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),       // 63: reseal.v1.StartRecoveryResponse
+	(*NewRecovery)(nil),                 // 64: reseal.v1.NewRecovery
+	(*RotateRequest)(nil),               // 65: reseal.v1.RotateRequest
+	(*RotateResponse)(nil),              // 66: reseal.v1.RotateResponse
+	(*CloseAccountRequest)(nil),         // 67: reseal.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),        // 68: reseal.v1.CloseAccountResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	0,  // 0: reseal.v1.ServerInfoResponse.signup:type_name -> reseal.v1.Signup
@@ -4165,82 +4352,85 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	9,  // 15: reseal.v1.FinishResetRequest.capsules:type_name -> reseal.v1.Capsules
 	8,  // 16: reseal.v1.FinishResetRequest.share:type_name -> reseal.v1.Share
 	10, // 17: reseal.v1.FinishResetRequest.book:type_name -> reseal.v1.Book
-	7,  // 18: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
-	10, // 19: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
-	10, // 20: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
-	8,  // 21: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
-	54, // 22: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
-	9,  // 23: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
-	8,  // 24: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
-	62, // 25: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
-	9,  // 26: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
-	54, // 27: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
-	62, // 28: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
-	10, // 29: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
-	7,  // 30: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
-	1,  // 31: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
-	3,  // 32: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
-	5,  // 33: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
-	11, // 34: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
-	13, // 35: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
-	15, // 36: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	60, // 37: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
-	17, // 38: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
-	19, // 39: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
-	21, // 40: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
-	23, // 41: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
-	25, // 42: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
-	27, // 43: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
-	29, // 44: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	53, // 45: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	56, // 46: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	58, // 47: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	63, // 48: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
-	35, // 49: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
-	37, // 50: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
-	39, // 51: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
-	41, // 52: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
-	65, // 53: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
-	31, // 54: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	43, // 55: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	45, // 56: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	47, // 57: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	49, // 58: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	51, // 59: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	2,  // 60: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	4,  // 61: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	6,  // 62: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	12, // 63: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	14, // 64: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	16, // 65: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	61, // 66: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	18, // 67: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	20, // 68: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	22, // 69: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	24, // 70: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	26, // 71: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	28, // 72: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	30, // 73: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	55, // 74: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	57, // 75: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	59, // 76: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	64, // 77: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	36, // 78: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
-	38, // 79: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
-	40, // 80: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
-	42, // 81: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
-	66, // 82: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
-	33, // 83: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	44, // 84: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	46, // 85: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	48, // 86: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	50, // 87: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	52, // 88: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	60, // [60:89] is the sub-list for method output_type
-	31, // [31:60] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	7,  // 18: reseal.v1.FinishResetRequest.certified:type_name -> reseal.v1.Certified
+	7,  // 19: reseal.v1.PublishEpochRequest.certified:type_name -> reseal.v1.Certified
+	10, // 20: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
+	10, // 21: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
+	8,  // 22: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
+	56, // 23: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
+	9,  // 24: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
+	8,  // 25: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
+	64, // 26: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
+	9,  // 27: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
+	56, // 28: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
+	64, // 29: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
+	10, // 30: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
+	7,  // 31: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
+	1,  // 32: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
+	3,  // 33: reseal.v1.AccountService.StartSignup:input_type -> reseal.v1.StartSignupRequest
+	5,  // 34: reseal.v1.AccountService.ChallengeEpoch:input_type -> reseal.v1.ChallengeEpochRequest
+	11, // 35: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
+	13, // 36: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
+	15, // 37: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
+	62, // 38: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	17, // 39: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
+	19, // 40: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
+	21, // 41: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
+	23, // 42: reseal.v1.AccountService.AddDevice:input_type -> reseal.v1.AddDeviceRequest
+	25, // 43: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
+	27, // 44: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
+	29, // 45: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
+	55, // 46: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	58, // 47: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	60, // 48: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	65, // 49: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	35, // 50: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
+	37, // 51: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
+	39, // 52: reseal.v1.AccountService.OpenReset:input_type -> reseal.v1.OpenResetRequest
+	41, // 53: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
+	43, // 54: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
+	67, // 55: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
+	31, // 56: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	45, // 57: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	47, // 58: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	49, // 59: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	51, // 60: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	53, // 61: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	2,  // 62: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	4,  // 63: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	6,  // 64: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	12, // 65: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	14, // 66: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	16, // 67: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	63, // 68: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	18, // 69: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	20, // 70: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	22, // 71: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	24, // 72: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	26, // 73: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	28, // 74: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	30, // 75: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	57, // 76: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	59, // 77: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	61, // 78: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	66, // 79: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	36, // 80: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
+	38, // 81: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
+	40, // 82: reseal.v1.AccountService.OpenReset:output_type -> reseal.v1.OpenResetResponse
+	42, // 83: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
+	44, // 84: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
+	68, // 85: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
+	33, // 86: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	46, // 87: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	48, // 88: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	50, // 89: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	52, // 90: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	54, // 91: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	62, // [62:92] is the sub-list for method output_type
+	32, // [32:62] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_reseal_v1_account_proto_init() }
@@ -4254,7 +4444,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   66,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

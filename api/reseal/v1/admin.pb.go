@@ -879,6 +879,192 @@ func (*BackupResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
+type AskAccountResetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskAccountResetRequest) Reset() {
+	*x = AskAccountResetRequest{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskAccountResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskAccountResetRequest) ProtoMessage() {}
+
+func (x *AskAccountResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskAccountResetRequest.ProtoReflect.Descriptor instead.
+func (*AskAccountResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AskAccountResetRequest) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+type AskAccountResetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is written; shown only now.
+	Code  string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	DueMs uint64 `protobuf:"varint,2,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	// Until when it may happen.
+	EndsMs        uint64 `protobuf:"varint,3,opt,name=ends_ms,json=endsMs,proto3" json:"ends_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskAccountResetResponse) Reset() {
+	*x = AskAccountResetResponse{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskAccountResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskAccountResetResponse) ProtoMessage() {}
+
+func (x *AskAccountResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskAccountResetResponse.ProtoReflect.Descriptor instead.
+func (*AskAccountResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AskAccountResetResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *AskAccountResetResponse) GetDueMs() uint64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *AskAccountResetResponse) GetEndsMs() uint64 {
+	if x != nil {
+		return x.EndsMs
+	}
+	return 0
+}
+
+type CancelAccountResetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelAccountResetRequest) Reset() {
+	*x = CancelAccountResetRequest{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelAccountResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelAccountResetRequest) ProtoMessage() {}
+
+func (x *CancelAccountResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelAccountResetRequest.ProtoReflect.Descriptor instead.
+func (*CancelAccountResetRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CancelAccountResetRequest) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+type CancelAccountResetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelAccountResetResponse) Reset() {
+	*x = CancelAccountResetResponse{}
+	mi := &file_reseal_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelAccountResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelAccountResetResponse) ProtoMessage() {}
+
+func (x *CancelAccountResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelAccountResetResponse.ProtoReflect.Descriptor instead.
+func (*CancelAccountResetResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
 var File_reseal_v1_admin_proto protoreflect.FileDescriptor
 
 const file_reseal_v1_admin_proto_rawDesc = "" +
@@ -928,14 +1114,25 @@ const file_reseal_v1_admin_proto_rawDesc = "" +
 	"\x15DeleteAccountResponse\"'\n" +
 	"\rBackupRequest\x12\x16\n" +
 	"\x06folder\x18\x01 \x01(\tR\x06folder\"\x10\n" +
-	"\x0eBackupResponse2\x90\x05\n" +
+	"\x0eBackupResponse\"0\n" +
+	"\x16AskAccountResetRequest\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\"]\n" +
+	"\x17AskAccountResetResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x15\n" +
+	"\x06due_ms\x18\x02 \x01(\x04R\x05dueMs\x12\x17\n" +
+	"\aends_ms\x18\x03 \x01(\x04R\x06endsMs\"3\n" +
+	"\x19CancelAccountResetRequest\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\"\x1c\n" +
+	"\x1aCancelAccountResetResponse2\xcd\x06\n" +
 	"\fAdminService\x12R\n" +
 	"\rCreateInvites\x12\x1f.reseal.v1.CreateInvitesRequest\x1a .reseal.v1.CreateInvitesResponse\x12L\n" +
 	"\vListInvites\x12\x1d.reseal.v1.ListInvitesRequest\x1a\x1e.reseal.v1.ListInvitesResponse\x12O\n" +
 	"\fRevokeInvite\x12\x1e.reseal.v1.RevokeInviteRequest\x1a\x1f.reseal.v1.RevokeInviteResponse\x12R\n" +
 	"\rCountAccounts\x12\x1f.reseal.v1.CountAccountsRequest\x1a .reseal.v1.CountAccountsResponse\x12X\n" +
 	"\x0fDescribeAccount\x12!.reseal.v1.DescribeAccountRequest\x1a\".reseal.v1.DescribeAccountResponse\x12L\n" +
-	"\vEndSessions\x12\x1d.reseal.v1.EndSessionsRequest\x1a\x1e.reseal.v1.EndSessionsResponse\x12R\n" +
+	"\vEndSessions\x12\x1d.reseal.v1.EndSessionsRequest\x1a\x1e.reseal.v1.EndSessionsResponse\x12X\n" +
+	"\x0fAskAccountReset\x12!.reseal.v1.AskAccountResetRequest\x1a\".reseal.v1.AskAccountResetResponse\x12a\n" +
+	"\x12CancelAccountReset\x12$.reseal.v1.CancelAccountResetRequest\x1a%.reseal.v1.CancelAccountResetResponse\x12R\n" +
 	"\rDeleteAccount\x12\x1f.reseal.v1.DeleteAccountRequest\x1a .reseal.v1.DeleteAccountResponse\x12=\n" +
 	"\x06Backup\x12\x18.reseal.v1.BackupRequest\x1a\x19.reseal.v1.BackupResponseB1Z/github.com/reseal/reseal/api/reseal/v1;resealv1b\x06proto3"
 
@@ -951,26 +1148,30 @@ func file_reseal_v1_admin_proto_rawDescGZIP() []byte {
 	return file_reseal_v1_admin_proto_rawDescData
 }
 
-var file_reseal_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_reseal_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_reseal_v1_admin_proto_goTypes = []any{
-	(*CreateInvitesRequest)(nil),    // 0: reseal.v1.CreateInvitesRequest
-	(*CreateInvitesResponse)(nil),   // 1: reseal.v1.CreateInvitesResponse
-	(*NewInvite)(nil),               // 2: reseal.v1.NewInvite
-	(*ListInvitesRequest)(nil),      // 3: reseal.v1.ListInvitesRequest
-	(*ListInvitesResponse)(nil),     // 4: reseal.v1.ListInvitesResponse
-	(*Invite)(nil),                  // 5: reseal.v1.Invite
-	(*RevokeInviteRequest)(nil),     // 6: reseal.v1.RevokeInviteRequest
-	(*RevokeInviteResponse)(nil),    // 7: reseal.v1.RevokeInviteResponse
-	(*CountAccountsRequest)(nil),    // 8: reseal.v1.CountAccountsRequest
-	(*CountAccountsResponse)(nil),   // 9: reseal.v1.CountAccountsResponse
-	(*DescribeAccountRequest)(nil),  // 10: reseal.v1.DescribeAccountRequest
-	(*DescribeAccountResponse)(nil), // 11: reseal.v1.DescribeAccountResponse
-	(*EndSessionsRequest)(nil),      // 12: reseal.v1.EndSessionsRequest
-	(*EndSessionsResponse)(nil),     // 13: reseal.v1.EndSessionsResponse
-	(*DeleteAccountRequest)(nil),    // 14: reseal.v1.DeleteAccountRequest
-	(*DeleteAccountResponse)(nil),   // 15: reseal.v1.DeleteAccountResponse
-	(*BackupRequest)(nil),           // 16: reseal.v1.BackupRequest
-	(*BackupResponse)(nil),          // 17: reseal.v1.BackupResponse
+	(*CreateInvitesRequest)(nil),       // 0: reseal.v1.CreateInvitesRequest
+	(*CreateInvitesResponse)(nil),      // 1: reseal.v1.CreateInvitesResponse
+	(*NewInvite)(nil),                  // 2: reseal.v1.NewInvite
+	(*ListInvitesRequest)(nil),         // 3: reseal.v1.ListInvitesRequest
+	(*ListInvitesResponse)(nil),        // 4: reseal.v1.ListInvitesResponse
+	(*Invite)(nil),                     // 5: reseal.v1.Invite
+	(*RevokeInviteRequest)(nil),        // 6: reseal.v1.RevokeInviteRequest
+	(*RevokeInviteResponse)(nil),       // 7: reseal.v1.RevokeInviteResponse
+	(*CountAccountsRequest)(nil),       // 8: reseal.v1.CountAccountsRequest
+	(*CountAccountsResponse)(nil),      // 9: reseal.v1.CountAccountsResponse
+	(*DescribeAccountRequest)(nil),     // 10: reseal.v1.DescribeAccountRequest
+	(*DescribeAccountResponse)(nil),    // 11: reseal.v1.DescribeAccountResponse
+	(*EndSessionsRequest)(nil),         // 12: reseal.v1.EndSessionsRequest
+	(*EndSessionsResponse)(nil),        // 13: reseal.v1.EndSessionsResponse
+	(*DeleteAccountRequest)(nil),       // 14: reseal.v1.DeleteAccountRequest
+	(*DeleteAccountResponse)(nil),      // 15: reseal.v1.DeleteAccountResponse
+	(*BackupRequest)(nil),              // 16: reseal.v1.BackupRequest
+	(*BackupResponse)(nil),             // 17: reseal.v1.BackupResponse
+	(*AskAccountResetRequest)(nil),     // 18: reseal.v1.AskAccountResetRequest
+	(*AskAccountResetResponse)(nil),    // 19: reseal.v1.AskAccountResetResponse
+	(*CancelAccountResetRequest)(nil),  // 20: reseal.v1.CancelAccountResetRequest
+	(*CancelAccountResetResponse)(nil), // 21: reseal.v1.CancelAccountResetResponse
 }
 var file_reseal_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: reseal.v1.CreateInvitesResponse.invites:type_name -> reseal.v1.NewInvite
@@ -981,18 +1182,22 @@ var file_reseal_v1_admin_proto_depIdxs = []int32{
 	8,  // 5: reseal.v1.AdminService.CountAccounts:input_type -> reseal.v1.CountAccountsRequest
 	10, // 6: reseal.v1.AdminService.DescribeAccount:input_type -> reseal.v1.DescribeAccountRequest
 	12, // 7: reseal.v1.AdminService.EndSessions:input_type -> reseal.v1.EndSessionsRequest
-	14, // 8: reseal.v1.AdminService.DeleteAccount:input_type -> reseal.v1.DeleteAccountRequest
-	16, // 9: reseal.v1.AdminService.Backup:input_type -> reseal.v1.BackupRequest
-	1,  // 10: reseal.v1.AdminService.CreateInvites:output_type -> reseal.v1.CreateInvitesResponse
-	4,  // 11: reseal.v1.AdminService.ListInvites:output_type -> reseal.v1.ListInvitesResponse
-	7,  // 12: reseal.v1.AdminService.RevokeInvite:output_type -> reseal.v1.RevokeInviteResponse
-	9,  // 13: reseal.v1.AdminService.CountAccounts:output_type -> reseal.v1.CountAccountsResponse
-	11, // 14: reseal.v1.AdminService.DescribeAccount:output_type -> reseal.v1.DescribeAccountResponse
-	13, // 15: reseal.v1.AdminService.EndSessions:output_type -> reseal.v1.EndSessionsResponse
-	15, // 16: reseal.v1.AdminService.DeleteAccount:output_type -> reseal.v1.DeleteAccountResponse
-	17, // 17: reseal.v1.AdminService.Backup:output_type -> reseal.v1.BackupResponse
-	10, // [10:18] is the sub-list for method output_type
-	2,  // [2:10] is the sub-list for method input_type
+	18, // 8: reseal.v1.AdminService.AskAccountReset:input_type -> reseal.v1.AskAccountResetRequest
+	20, // 9: reseal.v1.AdminService.CancelAccountReset:input_type -> reseal.v1.CancelAccountResetRequest
+	14, // 10: reseal.v1.AdminService.DeleteAccount:input_type -> reseal.v1.DeleteAccountRequest
+	16, // 11: reseal.v1.AdminService.Backup:input_type -> reseal.v1.BackupRequest
+	1,  // 12: reseal.v1.AdminService.CreateInvites:output_type -> reseal.v1.CreateInvitesResponse
+	4,  // 13: reseal.v1.AdminService.ListInvites:output_type -> reseal.v1.ListInvitesResponse
+	7,  // 14: reseal.v1.AdminService.RevokeInvite:output_type -> reseal.v1.RevokeInviteResponse
+	9,  // 15: reseal.v1.AdminService.CountAccounts:output_type -> reseal.v1.CountAccountsResponse
+	11, // 16: reseal.v1.AdminService.DescribeAccount:output_type -> reseal.v1.DescribeAccountResponse
+	13, // 17: reseal.v1.AdminService.EndSessions:output_type -> reseal.v1.EndSessionsResponse
+	19, // 18: reseal.v1.AdminService.AskAccountReset:output_type -> reseal.v1.AskAccountResetResponse
+	21, // 19: reseal.v1.AdminService.CancelAccountReset:output_type -> reseal.v1.CancelAccountResetResponse
+	15, // 20: reseal.v1.AdminService.DeleteAccount:output_type -> reseal.v1.DeleteAccountResponse
+	17, // 21: reseal.v1.AdminService.Backup:output_type -> reseal.v1.BackupResponse
+	12, // [12:22] is the sub-list for method output_type
+	2,  // [2:12] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -1009,7 +1214,7 @@ func file_reseal_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_admin_proto_rawDesc), len(file_reseal_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

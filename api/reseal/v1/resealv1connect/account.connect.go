@@ -72,6 +72,8 @@ const (
 	AccountServiceAskResetProcedure = "/reseal.v1.AccountService/AskReset"
 	// AccountServiceCancelResetProcedure is the procedure name of the AccountService's CancelReset RPC.
 	AccountServiceCancelResetProcedure = "/reseal.v1.AccountService/CancelReset"
+	// AccountServiceOpenResetProcedure is the procedure name of the AccountService's OpenReset RPC.
+	AccountServiceOpenResetProcedure = "/reseal.v1.AccountService/OpenReset"
 	// AccountServiceStartResetProcedure is the procedure name of the AccountService's StartReset RPC.
 	AccountServiceStartResetProcedure = "/reseal.v1.AccountService/StartReset"
 	// AccountServiceFinishResetProcedure is the procedure name of the AccountService's FinishReset RPC.
@@ -236,6 +238,13 @@ var (
 			Procedure:  AccountServiceCancelResetProcedure,
 		}
 	})
+	accountServiceOpenResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("OpenReset"),
+			Procedure:  AccountServiceOpenResetProcedure,
+		}
+	})
 	accountServiceStartResetSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -346,8 +355,12 @@ type AccountServiceClient interface {
 	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
 	// CancelReset ends what was announced; every session may.
 	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// OpenReset makes a session for a reset that the operator announced, on the
+	// word of its code; without a session.
+	OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error)
 	// StartReset answers the OPAQUE registration of the password after a reset
-	// that is due. It and FinishReset are for the device that asked.
+	// that is due. It and FinishReset are for the device that asked, or for
+	// the session of OpenReset.
 	StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error)
 	// FinishReset puts list, password, capsule, recovery, share and book of the
 	// device that asked in place of all that stands, in one batch.
@@ -417,8 +430,12 @@ type AccountServiceHandler interface {
 	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
 	// CancelReset ends what was announced; every session may.
 	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// OpenReset makes a session for a reset that the operator announced, on the
+	// word of its code; without a session.
+	OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error)
 	// StartReset answers the OPAQUE registration of the password after a reset
-	// that is due. It and FinishReset are for the device that asked.
+	// that is due. It and FinishReset are for the device that asked, or for
+	// the session of OpenReset.
 	StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error)
 	// FinishReset puts list, password, capsule, recovery, share and book of the
 	// device that asked in place of all that stands, in one batch.
@@ -462,6 +479,7 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceRotateSpec(), Handler: adapter.rotate},
 		connect.Method{Spec: accountServiceAskResetSpec(), Handler: adapter.askReset},
 		connect.Method{Spec: accountServiceCancelResetSpec(), Handler: adapter.cancelReset},
+		connect.Method{Spec: accountServiceOpenResetSpec(), Handler: adapter.openReset},
 		connect.Method{Spec: accountServiceStartResetSpec(), Handler: adapter.startReset},
 		connect.Method{Spec: accountServiceFinishResetSpec(), Handler: adapter.finishReset},
 		connect.Method{Spec: accountServiceCloseAccountSpec(), Handler: adapter.closeAccount},
@@ -555,6 +573,10 @@ func (UnimplementedAccountServiceHandler) AskReset(context.Context, *v1.AskReset
 
 func (UnimplementedAccountServiceHandler) CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.CancelReset is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.OpenReset is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) StartReset(context.Context, *v1.StartResetRequest) (*v1.StartResetResponse, error) {
@@ -752,6 +774,14 @@ func (c *accountServiceClient) AskReset(ctx context.Context, req *v1.AskResetReq
 func (c *accountServiceClient) CancelReset(ctx context.Context, req *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
 	var res v1.CancelResetResponse
 	if err := c.client.CallUnary(ctx, accountServiceCancelResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) OpenReset(ctx context.Context, req *v1.OpenResetRequest) (*v1.OpenResetResponse, error) {
+	var res v1.OpenResetResponse
+	if err := c.client.CallUnary(ctx, accountServiceOpenResetSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1065,6 +1095,18 @@ func (h accountServiceHandler) cancelReset(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	res, err := h.svc.CancelReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) openReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OpenResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.OpenReset(ctx, &req)
 	if err != nil {
 		return err
 	}

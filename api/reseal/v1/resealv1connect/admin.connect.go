@@ -37,6 +37,12 @@ const (
 	AdminServiceDescribeAccountProcedure = "/reseal.v1.AdminService/DescribeAccount"
 	// AdminServiceEndSessionsProcedure is the procedure name of the AdminService's EndSessions RPC.
 	AdminServiceEndSessionsProcedure = "/reseal.v1.AdminService/EndSessions"
+	// AdminServiceAskAccountResetProcedure is the procedure name of the AdminService's AskAccountReset
+	// RPC.
+	AdminServiceAskAccountResetProcedure = "/reseal.v1.AdminService/AskAccountReset"
+	// AdminServiceCancelAccountResetProcedure is the procedure name of the AdminService's
+	// CancelAccountReset RPC.
+	AdminServiceCancelAccountResetProcedure = "/reseal.v1.AdminService/CancelAccountReset"
 	// AdminServiceDeleteAccountProcedure is the procedure name of the AdminService's DeleteAccount RPC.
 	AdminServiceDeleteAccountProcedure = "/reseal.v1.AdminService/DeleteAccount"
 	// AdminServiceBackupProcedure is the procedure name of the AdminService's Backup RPC.
@@ -86,6 +92,20 @@ var (
 			Procedure:  AdminServiceEndSessionsProcedure,
 		}
 	})
+	adminServiceAskAccountResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_admin_proto.Services().ByName("AdminService").Methods().ByName("AskAccountReset"),
+			Procedure:  AdminServiceAskAccountResetProcedure,
+		}
+	})
+	adminServiceCancelAccountResetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_admin_proto.Services().ByName("AdminService").Methods().ByName("CancelAccountReset"),
+			Procedure:  AdminServiceCancelAccountResetProcedure,
+		}
+	})
 	adminServiceDeleteAccountSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -113,6 +133,11 @@ type AdminServiceClient interface {
 	DescribeAccount(context.Context, *v1.DescribeAccountRequest) (*v1.DescribeAccountResponse, error)
 	// EndSessions logs an account out everywhere.
 	EndSessions(context.Context, *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error)
+	// AskAccountReset announces a reset of an account that no device is left of; its
+	// owner finishes it by the code, in 24 hours.
+	AskAccountReset(context.Context, *v1.AskAccountResetRequest) (*v1.AskAccountResetResponse, error)
+	// CancelAccountReset ends an announced reset, whoever asked for it.
+	CancelAccountReset(context.Context, *v1.CancelAccountResetRequest) (*v1.CancelAccountResetResponse, error)
 	// DeleteAccount does what its owner does by closing it.
 	DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error)
 	// Backup makes a consistent copy of records and files while the server runs,
@@ -137,6 +162,11 @@ type AdminServiceHandler interface {
 	DescribeAccount(context.Context, *v1.DescribeAccountRequest) (*v1.DescribeAccountResponse, error)
 	// EndSessions logs an account out everywhere.
 	EndSessions(context.Context, *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error)
+	// AskAccountReset announces a reset of an account that no device is left of; its
+	// owner finishes it by the code, in 24 hours.
+	AskAccountReset(context.Context, *v1.AskAccountResetRequest) (*v1.AskAccountResetResponse, error)
+	// CancelAccountReset ends an announced reset, whoever asked for it.
+	CancelAccountReset(context.Context, *v1.CancelAccountResetRequest) (*v1.CancelAccountResetResponse, error)
 	// DeleteAccount does what its owner does by closing it.
 	DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error)
 	// Backup makes a consistent copy of records and files while the server runs,
@@ -154,6 +184,8 @@ func RegisterAdminServiceHandler(server *connect.Server, svc AdminServiceHandler
 		connect.Method{Spec: adminServiceCountAccountsSpec(), Handler: adapter.countAccounts},
 		connect.Method{Spec: adminServiceDescribeAccountSpec(), Handler: adapter.describeAccount},
 		connect.Method{Spec: adminServiceEndSessionsSpec(), Handler: adapter.endSessions},
+		connect.Method{Spec: adminServiceAskAccountResetSpec(), Handler: adapter.askAccountReset},
+		connect.Method{Spec: adminServiceCancelAccountResetSpec(), Handler: adapter.cancelAccountReset},
 		connect.Method{Spec: adminServiceDeleteAccountSpec(), Handler: adapter.deleteAccount},
 		connect.Method{Spec: adminServiceBackupSpec(), Handler: adapter.backup},
 	)
@@ -184,6 +216,14 @@ func (UnimplementedAdminServiceHandler) DescribeAccount(context.Context, *v1.Des
 
 func (UnimplementedAdminServiceHandler) EndSessions(context.Context, *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AdminService.EndSessions is not implemented")
+}
+
+func (UnimplementedAdminServiceHandler) AskAccountReset(context.Context, *v1.AskAccountResetRequest) (*v1.AskAccountResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AdminService.AskAccountReset is not implemented")
+}
+
+func (UnimplementedAdminServiceHandler) CancelAccountReset(context.Context, *v1.CancelAccountResetRequest) (*v1.CancelAccountResetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AdminService.CancelAccountReset is not implemented")
 }
 
 func (UnimplementedAdminServiceHandler) DeleteAccount(context.Context, *v1.DeleteAccountRequest) (*v1.DeleteAccountResponse, error) {
@@ -241,6 +281,22 @@ func (c *adminServiceClient) DescribeAccount(ctx context.Context, req *v1.Descri
 func (c *adminServiceClient) EndSessions(ctx context.Context, req *v1.EndSessionsRequest) (*v1.EndSessionsResponse, error) {
 	var res v1.EndSessionsResponse
 	if err := c.client.CallUnary(ctx, adminServiceEndSessionsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminServiceClient) AskAccountReset(ctx context.Context, req *v1.AskAccountResetRequest) (*v1.AskAccountResetResponse, error) {
+	var res v1.AskAccountResetResponse
+	if err := c.client.CallUnary(ctx, adminServiceAskAccountResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminServiceClient) CancelAccountReset(ctx context.Context, req *v1.CancelAccountResetRequest) (*v1.CancelAccountResetResponse, error) {
+	var res v1.CancelAccountResetResponse
+	if err := c.client.CallUnary(ctx, adminServiceCancelAccountResetSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -330,6 +386,30 @@ func (h adminServiceHandler) endSessions(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.EndSessions(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminServiceHandler) askAccountReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AskAccountResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AskAccountReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminServiceHandler) cancelAccountReset(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CancelAccountResetRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CancelAccountReset(ctx, &req)
 	if err != nil {
 		return err
 	}
