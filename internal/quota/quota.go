@@ -142,8 +142,14 @@ const (
 	// maxEntries bounds how many accounts one tally remembers; another one is
 	// counted anew when it comes again.
 	maxEntries = 100_000
-	// recount is how long after a count that found no room the next one is made.
+	// recount is how long after a count that found no room the next one is made,
+	// and the longest that any count puts off the next.
 	recount = 10 * time.Second
+	// perItem is how long a count puts off the next one for each thing that it
+	// read, so that nobody has a full mailbox read for each message that comes.
+	perItem = 200 * time.Microsecond
+	// someTime is when to come back where nothing says when something goes.
+	someTime = time.Hour
 )
 
 type room struct {
@@ -153,8 +159,8 @@ type room struct {
 	// under way: taken, and maybe not yet to be counted
 	flying, flyingBytes int64
 	counted             bool
-	full                error     // what that count ended in, where there was none
-	again               time.Time // when it is counted again
+	next                time.Time // when the first of what was there goes
+	again               time.Time // not counted again before
 }
 
 // NewTally bounds what is named so by so much; 0 is no bound.
@@ -177,27 +183,44 @@ func (t *Tally) Take(ctx context.Context, key string, bytes int64, count func(co
 		return func() { r.land(bytes) }, nil
 	}
 	now := t.now()
-	if r.full != nil && now.Before(r.again) && r.again.Sub(now) <= recount {
-		return nil, r.full
+	if r.counted && now.Before(r.again) && r.again.Sub(now) <= recount {
+		return nil, t.refuse(r, bytes, now)
 	}
 	c, err := count(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.items, r.bytes = left(t.items, c.Items+r.flying), left(t.bytes, c.Bytes+r.flyingBytes)
-	r.counted, r.full = true, nil
+	r.counted, r.next, r.again = true, c.Next, now.Add(min(time.Duration(c.Items)*perItem, recount))
 	if r.take(bytes) {
 		return func() { r.land(bytes) }, nil
 	}
-	name, after := t.itemsName, max(c.Next.Sub(now), recount)
+	r.again = now.Add(recount)
+	return nil, t.refuse(r, bytes, now)
+}
+
+// refuse says what there is no room for, and when there may be.
+func (t *Tally) refuse(r *room, bytes int64, now time.Time) error {
+	name, after := t.itemsName, someTime
 	if r.items > 0 {
 		name = t.bytesName
-		if t.bytes > 0 && bytes > t.bytes {
-			return nil, refusal.Limit(What(name)) // never
+		if bytes > t.bytes {
+			return refusal.Limit(What(name)) // never
 		}
 	}
-	r.full, r.again = refusal.Quota(What(name), after), now.Add(recount)
-	return nil, r.full
+	if !r.next.IsZero() {
+		after = max(r.next.Sub(now), recount)
+	}
+	return refusal.Quota(What(name), after)
+}
+
+// Room is how much more comes in before the next count, and false where nothing
+// was counted yet. It is never more than there is room for.
+func (t *Tally) Room(key string) (items, bytes int64, counted bool) {
+	r := t.room(key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.items, r.bytes, r.counted
 }
 
 // left is how much room there is; without a quota, more than is ever taken.
@@ -212,7 +235,7 @@ func (r *room) take(bytes int64) bool {
 	if !r.counted || r.items < 1 || r.bytes < bytes {
 		return false
 	}
-	r.items, r.bytes, r.full = r.items-1, r.bytes-bytes, nil
+	r.items, r.bytes = r.items-1, r.bytes-bytes
 	r.flying, r.flyingBytes = r.flying+1, r.flyingBytes+bytes
 	return true
 }

@@ -127,6 +127,43 @@ func TestCountsAreFew(t *testing.T) {
 	}
 }
 
+// Somebody whose mailbox is full, and who takes one out for each that comes, does
+// not have it counted for each: a count costs in time what it read.
+func TestCountsOfMuchAreFew(t *testing.T) {
+	const there = 20_000
+	now := time.Unix(0, 0)
+	tally, s := NewTally("pending", there, "", 0, func() time.Time { return now }), new(shelf)
+	s.sizes = make([]int64, there)
+	took := 0
+	for range 1000 { // a tenth of a second each
+		s.sizes = s.sizes[:len(s.sizes)-1]
+		if done, err := tally.Take(ctx, "a", 1, s.count); err == nil {
+			s.put(1)
+			done()
+			took++
+		} else if d := refusal.Detail(err); d.GetReason() != resealv1.Reason_REASON_LIMIT || d.RetryAfterMs == 0 {
+			t.Fatal(err)
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if most := int(100 * time.Second / (there * perItem)); s.counts > most+1 {
+		t.Errorf("counted %d times in 100 s, want %d at most", s.counts, most)
+	}
+	if took < 900 {
+		t.Errorf("%d of 1000 were taken, and there was room for each", took)
+	}
+	// A clock that is put back keeps nobody out for longer than that.
+	s.sizes = nil
+	now = now.Add(-1000 * time.Hour)
+	for range 2 {
+		if _, err := tally.Take(ctx, "a", 1, s.count); err == nil {
+			return
+		}
+		now = now.Add(recount)
+	}
+	t.Error("refused with an empty shelf")
+}
+
 func FuzzSet(f *testing.F) {
 	for _, seed := range []string{"pending=7", "book=64K", "blobs=off", "sent=1G", "x=1", "pending=-1"} {
 		f.Add(seed)

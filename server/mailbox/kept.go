@@ -25,7 +25,7 @@ func (s *Service) quotas(ctx context.Context, m *sending, known known) (done fun
 	if !known.stored {
 		to := m.h.Recipient
 		if pending, err = s.Pending.Take(ctx, string(to[:]), int64(len(m.record.Encode())), func(ctx context.Context) (quota.Count, error) {
-			return s.kept(ctx, to, records.Messages)
+			return s.kept(ctx, to, records.Messages, false)
 		}); err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func (s *Service) quotas(ctx context.Context, m *sending, known known) (done fun
 	}
 	from := m.h.Sender
 	sent, err := s.SentQuota.Take(ctx, string(from[:]), 0, func(ctx context.Context) (quota.Count, error) {
-		return s.kept(ctx, from, records.Copies)
+		return s.kept(ctx, from, records.Copies, true)
 	})
 	if err != nil {
 		pending()
@@ -44,14 +44,29 @@ func (s *Service) quotas(ctx context.Context, m *sending, known known) (done fun
 	return func() { pending(); sent() }, nil
 }
 
-// kept counts the messages of an account, or the copies of those that it sent.
-func (s *Service) kept(ctx context.Context, a identity.AccountID, prefix store.Key) (c quota.Count, err error) {
+// Kept counts what the quotas bound, as they count it: messages that wait for an
+// account, and copies of those that it sent, these without their bytes.
+func (s *Service) Kept(ctx context.Context, a identity.AccountID) (pending, sent quota.Count, err error) {
+	if pending, err = s.kept(ctx, a, records.Messages, false); err != nil {
+		return pending, sent, err
+	}
+	sent, err = s.kept(ctx, a, records.Copies, true)
+	return pending, sent, err
+}
+
+// kept counts the messages of an account, or the copies of those that it sent;
+// with number only it does not read them.
+func (s *Service) kept(ctx context.Context, a identity.AccountID, prefix store.Key, number bool) (c quota.Count, err error) {
 	var first int64
+	limit := keptPage
+	if number {
+		limit = store.MaxPage
+	}
 	today := s.now().Day()
 	for day := today - keptDays; day <= today+1; day++ {
 		p := records.DayPartition(a, day)
 		for from := prefix; ; {
-			page, err := s.Store.Range(ctx, p, from, store.PrefixEnd(prefix), keptPage, false)
+			page, err := s.Store.Range(ctx, p, from, store.PrefixEnd(prefix), limit, number)
 			if err != nil {
 				return c, err
 			}
@@ -61,7 +76,7 @@ func (s *Service) kept(ctx context.Context, a identity.AccountID, prefix store.K
 					first = rec.Expires
 				}
 			}
-			if len(page) < keptPage {
+			if len(page) < limit {
 				break
 			}
 			from = store.After(page[len(page)-1].Key)
