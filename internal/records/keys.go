@@ -83,8 +83,11 @@ func AccountPartition(a identity.AccountID) store.Partition {
 
 // DayPartition holds an account's messages of one day.
 func DayPartition(a identity.AccountID, day uint32) store.Partition {
-	return store.Partition(binary.BigEndian.AppendUint32([]byte("T/"+string(a[:])+"/"), day))
+	return store.Partition(binary.BigEndian.AppendUint32([]byte(Days(a)), day))
 }
+
+// Days is what the names of all day partitions of an account begin with.
+func Days(a identity.AccountID) store.Partition { return store.Partition("T/" + string(a[:]) + "/") }
 
 // MessagePartition is the day partition of an account that a message lies in.
 func MessagePartition(a identity.AccountID, id message.ID) store.Partition {

@@ -14,6 +14,9 @@ import (
 
 // check checks what must be true of a healed world.
 func (l *life) check() {
+	for _, wrong := range l.w.Overfull() {
+		l.fail("%s", wrong)
+	}
 	l.orphans()
 	for _, m := range l.sent {
 		l.arrived(m)

@@ -10,6 +10,7 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/world"
 	"github.com/reseal/reseal/message"
 )
@@ -90,6 +91,7 @@ func (l *life) begin() {
 			l.add(a.Device())
 		}
 	}
+	l.w.Limit(quota.Limits{Pending: l.plan.Quota, PendingBytes: l.plan.Quota << 10, Sent: l.plan.Quota})
 	if l.plan.forgets {
 		l.w.Answer = func(x *world.Exchange) {
 			if r, ok := x.Response.(*resealv1.ReadDayResponse); ok {
@@ -191,6 +193,9 @@ func (l *life) watch() {
 		if d.runs() {
 			l.versions(d)
 		}
+	}
+	for _, wrong := range l.w.Overfull() {
+		l.fail("%s", wrong)
 	}
 	for _, m := range l.sent {
 		if m.from.runs() && !m.acked && !m.refused {

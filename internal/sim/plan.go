@@ -68,6 +68,7 @@ type Plan struct {
 	Accounts int
 	Devices  []int // that each account begins with
 	Rates    Rates
+	Quota    int64 // messages that the server keeps waiting for an account, and of those that it sent
 	Ops      []Op
 
 	forgets bool // a planted fault: devices lose some of what they are sent
@@ -88,6 +89,12 @@ func Draw(seed uint64) Plan {
 	}
 	p.Rates = Rates{
 		Drop: rate(80), LoseAnswer: rate(80), Twice: rate(60), Late: rate(40), Crash: rate(25), Store: rate(30),
+	}
+	// Most have room for all; from its own source, so that lives stay the same.
+	if q := rand.New(rand.NewPCG(seed, 0xc0de)); q.IntN(4) == 0 {
+		p.Quota = 2 + q.Int64N(6)
+	} else {
+		p.Quota = 1000
 	}
 	w, total := weights, 0
 	for i := range w {
@@ -113,7 +120,7 @@ func Draw(seed uint64) Plan {
 // String is the plan for people.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, devices %v, rates %+v\n", p.Seed, p.Devices, p.Rates)
+	fmt.Fprintf(&b, "seed %d, devices %v, rates %+v, quota %d\n", p.Seed, p.Devices, p.Rates, p.Quota)
 	for i, o := range p.Ops {
 		fmt.Fprintf(&b, "%3d %v\n", i, o)
 	}

@@ -39,6 +39,8 @@ type faulty struct {
 	// plan tells what happens at the nth commit of a part.
 	plan func(part, n int) Fault
 	next Fault
+	// lates counts the commits that were to happen later.
+	lates int
 	// pause is called before the first commit of a part and after each.
 	pause func()
 }
@@ -49,6 +51,7 @@ func (f *faulty) outcome(store.Partition, *store.Batch) memory.Outcome {
 	case UnknownNow:
 		return memory.Now
 	case UnknownLater:
+		f.lates++
 		return memory.Later
 	case UnknownNever:
 		return memory.Never

@@ -15,6 +15,7 @@ import (
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/bus/local"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/server/auth"
 	"github.com/reseal/reseal/server/directory"
@@ -51,6 +52,7 @@ type World struct {
 	calls     *connect.Server
 	blobs     *Blobs
 	counts    *counts
+	quotas    quota.Limits
 
 	accounts []*Account
 	devices  []*Device
