@@ -24,7 +24,9 @@ func everyCrash(t *testing.T, setup func(*world), op func(*world) error, check f
 					err := op(w)
 					finished = err == nil && !w.store.dead()
 					w.restart(lost)
+					w.owned(false)
 					check(t, w, err)
+					w.owned(false)
 				})
 				if finished || t.Failed() {
 					if n < 3 {

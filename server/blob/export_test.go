@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/store"
 )
@@ -24,4 +25,9 @@ func Abandon(ctx context.Context, s *Service, a identity.AccountID, b message.Bl
 		return err
 	}
 	return s.abandon(ctx, a, b, Object([]byte(rows[0].Key[len(preUpOf(b)):])))
+}
+
+// Kept counts what an account keeps, as its quota does.
+func Kept(ctx context.Context, s *Service, a identity.AccountID) (quota.Count, error) {
+	return s.kept(ctx, a)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server/blob"
 	"github.com/reseal/reseal/server/blob/folder"
@@ -37,6 +38,7 @@ type world struct {
 	mem   *memory.Store
 	store *faulty
 	svc   *blob.Service
+	kept  func() *quota.Tally // of a new process; nil for no quota
 
 	mu  sync.Mutex
 	now time.Time
@@ -78,7 +80,11 @@ func (w *world) start() {
 
 func (w *world) node(b blob.Bytes, s store.Store, clock func() time.Time) *blob.Service {
 	w.t.Helper()
-	svc, err := blob.New(ctx, blob.Config{Store: s, Bytes: b, Clock: clock, Authorize: authorize})
+	config := blob.Config{Store: s, Bytes: b, Clock: clock, Authorize: authorize}
+	if w.kept != nil {
+		config.Kept = w.kept()
+	}
+	svc, err := blob.New(ctx, config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -278,6 +284,7 @@ func (w *world) sweep() {
 	if err := w.svc.Sweep(ctx); err != nil {
 		w.t.Fatal(err)
 	}
+	w.owned(false)
 }
 
 // settle lets enough time pass for everything unreferenced to be collected.
