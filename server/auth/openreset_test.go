@@ -51,6 +51,16 @@ func anew(t *testing.T, w *tw.World, d *tw.Device, c tw.Client, m2 *resealv1.Sta
 	}
 }
 
+// stands makes a request put the account onto a device that it has, with a
+// certificate that is right.
+func stands(t *testing.T, d *tw.Device, r *resealv1.FinishResetRequest) {
+	t.Helper()
+	key := tw.Must[identity.AccountKey](t)(identity.NewAccountKey(rand.Reader))
+	row := d.APIShare()
+	row.Row = tw.Random(32)
+	r.List, r.DeviceId, r.Share, r.Certified = beginning(t, d, key, nil), d.ID[:], row, d.Certified(d.NewEpoch())
+}
+
 func TestResetByCode(t *testing.T) {
 	w := tw.New(t, nil)
 	d := w.SignUp("alice", password)
@@ -141,8 +151,11 @@ func TestResetByCode(t *testing.T) {
 		change func(*resealv1.FinishResetRequest)
 		want   resealv1.Reason
 	}{
-		"no device":       {func(r *resealv1.FinishResetRequest) { r.DeviceId = nil }, resealv1.Reason_REASON_MALFORMED},
-		"another device":  {func(r *resealv1.FinishResetRequest) { r.DeviceId = tw.Random(16) }, resealv1.Reason_REASON_MALFORMED},
+		"no device":      {func(r *resealv1.FinishResetRequest) { r.DeviceId = nil }, resealv1.Reason_REASON_MALFORMED},
+		"another device": {func(r *resealv1.FinishResetRequest) { r.DeviceId = tw.Random(16) }, resealv1.Reason_REASON_MALFORMED},
+		"a device that stands": {func(r *resealv1.FinishResetRequest) {
+			stands(t, d, r)
+		}, resealv1.Reason_REASON_MALFORMED},
 		"no certificate":  {func(r *resealv1.FinishResetRequest) { r.Certified = nil }, resealv1.Reason_REASON_MALFORMED},
 		"an old revision": {func(r *resealv1.FinishResetRequest) { r.Revision-- }, resealv1.Reason_REASON_CONFLICT},
 	} {
@@ -182,6 +195,11 @@ func TestResetByCode(t *testing.T) {
 	}
 	_, err = w.Client("").OpenReset(ctx, req)
 	tw.Refused(t, err, resealv1.Reason_REASON_LOGIN_FAILED)
+	// Nor is the request of any use in another session.
+	for _, other := range []tw.Client{as(w, d.Account.ID, firstSession), unbound, d.C} {
+		_, err := other.FinishReset(ctx, end)
+		tw.Refused(t, err, resealv1.Reason_REASON_SESSION_ENDED)
+	}
 }
 
 // A cancel, a change of the password and a week that has passed end it.
@@ -198,11 +216,28 @@ func TestResetByCodeEnds(t *testing.T) {
 		"a device asks for one": func(t *testing.T, _ *tw.World, d *tw.Device) {
 			tw.Must[*resealv1.AskResetResponse](t)(d.C.AskReset(ctx, &resealv1.AskResetRequest{}))
 		},
+		"a changed password": func(t *testing.T, w *tw.World, d *tw.Device) {
+			_, _, c, err := w.Login("alice", password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tw.Must[*resealv1.ChangePasswordResponse](t)(c.ChangePassword(ctx, change(t, d, c, newPassword)))
+		},
+		"another code": func(t *testing.T, w *tw.World, d *tw.Device) {
+			if _, _, err := w.Server.Auth().OperatorReset(ctx, d.Account.ID, [32]byte(tw.Random(32))); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a closed account": func(t *testing.T, w *tw.World, d *tw.Device) {
+			if err := w.Server.Auth().DeleteAccount(ctx, d.Account.ID); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"too late": func(_ *testing.T, w *tw.World, _ *tw.Device) { w.Pass(8 * 24 * time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := tw.New(t, nil)
-			d := w.Account("alice")
+			d := w.SignUp("alice", password)
 			code := tw.Must[invite.Code](t)(invite.New(rand.Reader))
 			if _, _, err := w.Server.Auth().OperatorReset(ctx, d.Account.ID, code.Hash()); err != nil {
 				t.Fatal(err)

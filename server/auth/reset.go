@@ -266,7 +266,7 @@ func (s *Service) finishReset(ctx context.Context, c caller.Caller, req *resealv
 	} else if len(req.DeviceId) > 0 {
 		return nil, refusal.Malformed("device")
 	}
-	l, err := s.resetList(a, req.List, device)
+	l, err := s.resetList(a, req.List, device, c.Device.IsZero())
 	if err != nil {
 		return nil, err
 	}
@@ -320,8 +320,9 @@ func (s *Service) resetNow(ctx context.Context, c caller.Caller, credential uint
 }
 
 // resetList checks that a list comes after the present one, under a key that
-// nothing vouches for, with one device: as it stood, or a new one.
-func (s *Service) resetList(a *account, b []byte, device identity.DeviceID) (*identity.SignedList, error) {
+// nothing vouches for, with one device: as it stood or, by the operator's code,
+// one that was not there.
+func (s *Service) resetList(a *account, b []byte, device identity.DeviceID, fresh bool) (*identity.SignedList, error) {
 	l, err := identity.ParseSignedList(b)
 	if err != nil {
 		return nil, refusal.Malformed("device list")
@@ -333,7 +334,7 @@ func (s *Service) resetList(a *account, b []byte, device identity.DeviceID) (*id
 		return nil, refusal.New(resealv1.Reason_REASON_PROOF)
 	}
 	was, stood := a.list.Find(device)
-	if len(l.List.Devices) != 1 || l.List.Devices[0].ID != device || (stood && l.List.Devices[0] != was) {
+	if len(l.List.Devices) != 1 || l.List.Devices[0].ID != device || stood == fresh || (stood && l.List.Devices[0] != was) {
 		return nil, refusal.Malformed("device list")
 	}
 	return l, s.near(l.List.IssuedAt)
