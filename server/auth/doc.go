@@ -71,7 +71,7 @@ const (
 // "recovery" and "challenge" (by address), "login_handle" (by handle and network,
 // "handle@address"), "login_handle_all" and "recovery_handle" (by handle),
 // "login_known" and "recovery_known" (by handle and installation),
-// "password" and "epoch" (by account).
+// "password", "epoch" and "installation" (by account).
 type Limiter interface {
 	Allow(kind, key string) error
 }

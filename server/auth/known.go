@@ -73,7 +73,9 @@ func (s *Service) knows(ctx context.Context, id identity.AccountID, shown []byte
 }
 
 // know remembers for this period and the next that the account knows an
-// installation: whoever uses it had the password or the code.
+// installation: whoever uses it had the password or the code. Of new ones it
+// takes few, so that nobody who had the password once has as many buckets to
+// guess at the next one as they have made up installations.
 func (s *Service) know(ctx context.Context, id identity.AccountID, shown []byte) error {
 	if len(shown) != InstallationSize {
 		return nil
@@ -83,6 +85,13 @@ func (s *Service) know(ctx context.Context, id identity.AccountID, shown []byte)
 	p := records.AccountPartition(id)
 	if _, err := s.Store.Get(ctx, p, k); err == nil || !errors.Is(err, store.ErrAbsent) {
 		return err
+	}
+	yes, err := s.knows(ctx, id, shown)
+	if err != nil {
+		return err
+	}
+	if !yes && s.Limiter.Allow("installation", string(id[:])) != nil {
+		return nil
 	}
 	return s.Store.Commit(ctx, p, new(store.Batch).PutOnce(k, records.EncodeAcquainted(), int64(records.PeriodEnd(period+1))))
 }

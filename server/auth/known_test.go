@@ -6,6 +6,7 @@ import (
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
+	"github.com/reseal/reseal/internal/records"
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/server"
@@ -105,4 +106,72 @@ func TestStrangersDoNotLockOut(t *testing.T) {
 	}
 	_, err = w.Client("").StartLogin(ctx, &resealv1.StartLoginRequest{Handle: "alice", Ke1: ke1, Installation: tw.Random(31)})
 	tw.Refused(t, err, resealv1.Reason_REASON_MALFORMED)
+}
+
+// start begins a login, which is all that a guess at a password takes.
+func start(t *testing.T, w *tw.World, installation []byte) resealv1.Reason {
+	t.Helper()
+	_, ke1, err := opaque.StartLogin(must(t, "alice"), []byte("wrong horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Client("").StartLogin(ctx, &resealv1.StartLoginRequest{Handle: "alice", Ke1: ke1, Installation: installation})
+	return refusal.Reason(err)
+}
+
+// Somebody who had the password, and logged in from as many installations as they
+// could make up, does not guess at the next one with a bucket for each of them.
+func TestFewInstallationsAreKnown(t *testing.T) {
+	const rate = resealv1.Reason_REASON_RATE
+	one := func(burst int) limits.Rate { return limits.Rate{PerSecond: 1.0 / (24 * 3600), Burst: burst} }
+	w := tw.New(t, func(c *server.Config) {
+		c.Limits = &limits.Config{Rates: map[string]limits.Rate{
+			limits.LoginHandle: one(8), limits.LoginHandleAll: one(8), limits.LoginKnown: one(5), limits.Installation: one(3),
+		}}
+	})
+	_, req := w.Signup("alice", password)
+	phone := tw.Random(auth.InstallationSize)
+	req.Installation = phone // the first of three
+	tw.Must[*resealv1.FinishSignupResponse](t)(w.Client("").FinishSignup(ctx, req))
+	all := [][]byte{phone}
+	login := func(from []byte) {
+		t.Helper()
+		if _, _, _, err := w.LoginFrom(from, "alice", password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 6 {
+		all = append(all, tw.Random(auth.InstallationSize))
+		login(all[len(all)-1])
+	}
+	for range 10 { // more than strangers may guess
+		start(t, w, nil)
+	}
+	guesses := 0
+	for _, from := range all {
+		for range 10 {
+			if start(t, w, from) != rate {
+				guesses++
+			}
+		}
+	}
+	if guesses != 3*5 {
+		t.Errorf("%d guesses, want 15: by three installations", guesses)
+	}
+	// What is known stays known, and takes no place of a new one: in the next
+	// period it is noted again, and there are three places for others.
+	w.Pass(time.Duration(records.PeriodEnd(records.PeriodOf(w.Time()))-w.Time())*time.Millisecond + 10*24*time.Hour)
+	login(phone)
+	for _, from := range all[3:] {
+		login(from)
+	}
+	for range 10 {
+		start(t, w, nil)
+	}
+	for i, from := range all {
+		// The second and the third are known from before; the last is one too many.
+		if got := start(t, w, from); (got == rate) != (i == 6) {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
 }

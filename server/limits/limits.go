@@ -44,12 +44,15 @@ const (
 	RecoveryHandle = "recovery_handle"
 	// RecoveryKnown is the same for recoveries.
 	RecoveryKnown = "recovery_known"
-	Password      = "password"    // password changes begun, by account
-	Challenge     = "challenge"   // possession challenges, by address
-	Epoch         = "epoch"       // certificates published, by account
-	Inbox         = "inbox"       // messages that arrive, by sender and recipient
-	InboxAll      = "inbox_all"   // messages that arrive, by recipient
-	InboxBytes    = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
+	// Installation counts installations that an account has not known, by account.
+	// One past it logs in all the same, and counts as a stranger's.
+	Installation = "installation"
+	Password     = "password"    // password changes begun, by account
+	Challenge    = "challenge"   // possession challenges, by address
+	Epoch        = "epoch"       // certificates published, by account
+	Inbox        = "inbox"       // messages that arrive, by sender and recipient
+	InboxAll     = "inbox_all"   // messages that arrive, by recipient
+	InboxBytes   = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
 	// InboxBytesAll counts KiB of messages that arrive, by recipient.
 	InboxBytesAll = "inbox_bytes_all"
 	Repeat        = "repeat"      // calls made again for a message, by account and the other account
@@ -95,6 +98,7 @@ func Default() Config {
 			LoginHandleAll: {1, 200},
 			LoginKnown:     {1.0 / 6, 20},
 			RecoveryKnown:  {1.0 / 60, 10},
+			Installation:   {1.0 / (3 * 24 * 3600), 10},
 			Recovery:       {1.0 / 30, 20},
 			RecoveryHandle: {1.0 / 60, 10},
 			Password:       {1.0 / 60, 20},
