@@ -13,6 +13,7 @@ import (
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
+	"github.com/reseal/reseal/server/auth"
 	"github.com/reseal/reseal/server/limits"
 )
 
@@ -96,5 +97,12 @@ func TestKeptQuotas(t *testing.T) {
 		if r.Error != c.code || r.Limit != c.limit || (c.code != "" && (after == "") != (c.mib == 12)) {
 			t.Errorf("%d MiB: %d, %+v, Retry-After %q; want %+v", c.mib, status, r, after, c)
 		}
+	}
+}
+
+// What operators are told of the protocol's ends is what the handlers have.
+func TestQuotasOfTheProtocol(t *testing.T) {
+	if quota.MaxBlocked != auth.MaxBlocked || quota.MaxBook != auth.MaxParts*auth.MaxPart || quota.Default().Book > quota.MaxBook {
+		t.Errorf("%d and %d, and %d and %d", quota.MaxBlocked, auth.MaxBlocked, quota.MaxBook, auth.MaxParts*auth.MaxPart)
 	}
 }

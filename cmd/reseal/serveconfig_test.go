@@ -72,13 +72,14 @@ func configured(t *testing.T, env map[string]string, file string, args ...string
 	f.data, f.key, f.listen, f.signup, f.metrics = get("data"), get("key"), get("listen"), get("signup"), get("metrics")
 	f.tls.domains, _ = fl.GetStringSlice("acme-domain")
 	f.limits, _ = fl.GetStringArray("limit")
+	f.quotas, _ = fl.GetStringArray("quota")
 	return f, nil
 }
 
 // A flag comes before the environment, and that before the file.
 func TestConfigOrder(t *testing.T) {
-	env := map[string]string{"RESEAL_LISTEN": "127.0.0.1:2", "RESEAL_SIGNUP": "invite", "RESEAL_LIMIT": "login=1/2, send=3/4"}
-	file := "listen = 127.0.0.1:3\nsignup = closed\nmetrics = off\nacme-domain = a.example\nacme-domain = b.example\nlimit = login=9/9\n"
+	env := map[string]string{"RESEAL_LISTEN": "127.0.0.1:2", "RESEAL_SIGNUP": "invite", "RESEAL_LIMIT": "login=1/2, send=3/4", "RESEAL_QUOTA": "pending=7, book=64K"}
+	file := "listen = 127.0.0.1:3\nsignup = closed\nmetrics = off\nacme-domain = a.example\nacme-domain = b.example\nlimit = login=9/9\nquota = sent=9\n"
 	f, err := configured(t, env, file, "--listen", "127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +89,12 @@ func TestConfigOrder(t *testing.T) {
 	}
 	if strings.Join(f.tls.domains, " ") != "a.example b.example" || strings.Join(f.limits, " ") != "login=1/2 send=3/4" {
 		t.Errorf("%v, %v", f.tls.domains, f.limits)
+	}
+	if strings.Join(f.quotas, " ") != "pending=7 book=64K" {
+		t.Errorf("%v", f.quotas)
+	}
+	if f, err = configured(t, nil, "quota = sent=9\nquota = blobs=off\n"); err != nil || strings.Join(f.quotas, " ") != "sent=9 blobs=off" {
+		t.Errorf("%v, %v", f.quotas, err)
 	}
 	// Names in a file are relative to the file; the others to the working folder.
 	f, err = configured(t, map[string]string{"RESEAL_KEY": "k"}, "data = srv\n")

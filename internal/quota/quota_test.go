@@ -199,6 +199,16 @@ func TestSet(t *testing.T) {
 	if want := "pending=7 pending-bytes=3145728 sent=50000 blobs=off"; !strings.HasPrefix(l.String(), want) {
 		t.Errorf("%v", l)
 	}
+	// What the protocol allows has an end that an operator cannot move, and it is
+	// told as what it is.
+	for _, text := range []string{"blocked=1001", "book=2M", "book=1310721"} {
+		if err := l.Set(text); err == nil || !strings.Contains(err.Error(), "the protocol allows") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := errors.Join(l.Set("blocked=off"), l.Set("book=off")); err != nil || l.Blocked != MaxBlocked || l.Book != MaxBook {
+		t.Errorf("%v, %v", err, l)
+	}
 	for _, text := range []string{"", "pending", "pending=", "pending=0", "pending=-1", "nothing=1", "pending=1T", "pending=9999999999999999999", "pending=2000000000000G"} {
 		if err := l.Set(text); err == nil {
 			t.Errorf("%q is taken", text)
