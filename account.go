@@ -348,6 +348,8 @@ func (a *Account) invoke(ctx context.Context, req proto.Message) (proto.Message,
 	switch q := req.(type) {
 	case *resealv1.SendRequest:
 		return wrapNil(r.mailbox.Send(ctx, q))
+	case *resealv1.OfferListRequest:
+		return wrapNil(r.account.OfferList(ctx, q))
 	case *resealv1.AddWrapsRequest:
 		return wrapNil(r.mailbox.AddWraps(ctx, q))
 	case *resealv1.AcknowledgeRequest:

@@ -1,7 +1,7 @@
 package reseal_test
 
 import (
-	"errors"
+	"bytes"
 	"path/filepath"
 	"testing"
 
@@ -40,7 +40,9 @@ func TestServerGoneBackInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What the copy does not know: a view, a device, and a message.
+	// What the copy does not know: a view, a device, messages, and that ana was
+	// verified.
+	verify(t, ben, "ana")
 	open(t, ben, viewed)
 	awaitState(t, ben, viewed, client.IsViewed)
 	second, _ := w.logIn(w.phone(), "ben")
@@ -49,6 +51,13 @@ func TestServerGoneBackInTime(t *testing.T) {
 	late := text(t, ana, "late", "ben")
 	awaitState(t, ben, late, client.IsReady)
 	awaitState(t, second, late, client.IsReady)
+	file := bytes.Repeat([]byte("a photo of some size "), 10_000)
+	sent, err := ana.Send(ctx(t), reseal.Outgoing{To: []string{"ben"}, File: bytes.NewReader(file), Name: "photo", Size: int64(len(file)), Policy: reseal.Keep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	photo := sent[0].Message
+	awaitState(t, ben, photo, client.IsReady)
 	know := func() reseal.Contact {
 		t.Helper()
 		c, err := ana.Contact(ctx(t), "ben")
@@ -94,14 +103,32 @@ func TestServerGoneBackInTime(t *testing.T) {
 			t.Errorf("ben got %q, not %q", got, want)
 		}
 	}
-	// Nobody grants the view of what this server never had: it stays, unseen, and
-	// the user is told why.
-	err := ben.Open(ctx(t), late, func(reseal.Content) error { t.Error("shown without a grant"); return nil }, nil)
-	if !errors.Is(err, reseal.ErrNotAtServer) {
-		t.Errorf("a message that the server does not have: %v", err)
+	// What the server has forgotten is offered again by who sent it: its view is
+	// granted, and a device that comes new finds it, but nothing that was viewed.
+	if _, got := open(t, ben, late); string(got) != "late" {
+		t.Errorf("ben got %q", got)
 	}
-	if s := state(t, ben, late); s != client.IsReady {
-		t.Errorf("what was not shown is %q", s)
+	third, _ := w.logIn(w.phone(), "ben")
+	for _, id := range []reseal.MessageID{kept, photo} {
+		awaitState(t, third, id, client.IsReady)
+	}
+	if _, got := open(t, third, photo); !bytes.Equal(got, file) {
+		t.Errorf("the photo is %d bytes", len(got))
+	}
+	for _, id := range []reseal.MessageID{viewed, late} {
+		if s := state(t, third, id); s == client.IsReady || s == client.Waiting {
+			t.Errorf("what was viewed is %q on a new device", s)
+		}
+	}
+	await(t, "the book is at the server again", func() bool {
+		all, err := third.Contacts()
+		return err == nil && len(all) == 1 && all[0].Verified
+	})
+	if l, err := ana.Contact(ctx(t), "ben"); err != nil || l.State == "alarm" {
+		t.Errorf("a new device of ben is an alarm: %+v, %v", l, err)
+	}
+	if n := ana.Counters().Reoffered; n != 3 {
+		t.Errorf("%d messages were offered again", n)
 	}
 	inbox, err := ben.Inbox(ctx(t), reseal.InboxOptions{})
 	if err != nil {

@@ -326,6 +326,7 @@ func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
 	case errors.Is(err, identity.ErrKeyChanged) && s.ownReset(old, l):
 	case errors.Is(err, identity.ErrOlder):
 		s.count.OlderLists++
+		s.offerList(old, l)
 		return nil
 	case errors.Is(err, identity.ErrKeyChanged) && of == passing:
 		s.wantAccount(s.e.id.account)

@@ -48,6 +48,10 @@ func (s *step) answered(ev Answered) error {
 			s.sent(h.ID, as[*resealv1.SendResponse](ev))
 		}
 	case *resealv1.AddWrapsRequest:
+		if len(req.Wraps) == 0 {
+			s.probed(req, as[*resealv1.AddWrapsResponse](ev))
+			return nil
+		}
 		s.wrapsAdded(ev.Call.Key, req, as[*resealv1.AddWrapsResponse](ev))
 	case *resealv1.PostReceiptRequest:
 		s.tellEnd(message.ID{}, as[*resealv1.PostReceiptResponse](ev).GetEnd()) // checked by what is deleted next
@@ -68,7 +72,7 @@ func (s *step) answered(ev Answered) error {
 	case *resealv1.CloseRetryRequest:
 		s.tx.delete(ev.Call.Key)
 	case *resealv1.PutBookRequest:
-		s.bookPut(req)
+		s.bookPut(ev.Call.Key, req)
 	case *resealv1.GetBookRequest:
 		return s.bookGot(as[*resealv1.GetBookResponse](ev))
 	case *resealv1.SetBlockedRequest:
@@ -99,6 +103,10 @@ func (s *step) refused(ev Answered) error {
 			}
 		}
 	case *resealv1.AddWrapsRequest:
+		if len(req.Wraps) == 0 {
+			s.notThere(req, ev.Refusal)
+			return nil
+		}
 		s.tx.delete(ev.Call.Key)
 		s.tellEnd(message.ID{}, ev.Refusal.Detail.GetEnd())
 	case *resealv1.PostReceiptRequest:
@@ -128,7 +136,7 @@ func (s *step) refused(ev Answered) error {
 			s.endAsk(prefixAsk+name, s.now.Add(refusedAgain))
 		}
 	case *resealv1.PutBookRequest:
-		s.bookNotPut(ev.Refusal.Reason)
+		s.bookNotPut(ev.Call.Key, ev.Refusal.Reason)
 	case *resealv1.SetBlockedRequest:
 		// The server takes no more blocks, say: it is told again at each
 		// connection. Until then this device alone drops what the account sends.

@@ -132,15 +132,22 @@ func (s *step) putBook() {
 	if s.e.bookGetting || s.e.bookPutting != nil || len(s.me().BookKey) != capsule.KeySize {
 		return // what comes of it looks again
 	}
-	version := s.me().BookVersion + 1
+	base, version := s.me().BookVersion, s.me().BookVersion+1
+	if s.e.bookOver > 0 {
+		base, version = s.e.bookOver-1, max(version, s.signedBook()+1)
+	}
 	st, err := s.ownBook().Store(s.e.rand, capsule.BookKeyOf([capsule.KeySize]byte(s.me().BookKey)), s.e.id.account, version)
 	if err != nil {
 		s.tx.err = fmt.Errorf("client: internal error: %w", err)
 		return
 	}
 	s.e.bookPutting = append([]byte{}, s.encodedBook()...)
-	s.do(Call{fmt.Sprintf("book/put/%d", version), &resealv1.PutBookRequest{
-		BaseVersion: s.me().BookVersion, Book: &resealv1.Book{Version: version, Parts: st.Parts},
+	// A put from before a reconnect may still be under way with another content:
+	// its answer must not be taken for this one's.
+	s.e.bookPuts++
+	s.e.bookPutKey = fmt.Sprintf("book/put/%d/%d", version, s.e.bookPuts)
+	s.do(Call{s.e.bookPutKey, &resealv1.PutBookRequest{
+		BaseVersion: base, Book: &resealv1.Book{Version: version, Parts: st.Parts},
 	}})
 }
 
@@ -150,9 +157,12 @@ func (s *step) getBook() {
 }
 
 // bookPut: the server has the version.
-func (s *step) bookPut(req *resealv1.PutBookRequest) {
-	same := bytes.Equal(s.e.bookPutting, s.encodedBook())
-	s.e.bookPutting = nil
+func (s *step) bookPut(key string, req *resealv1.PutBookRequest) {
+	ours := key == s.e.bookPutKey
+	same := ours && bytes.Equal(s.e.bookPutting, s.encodedBook())
+	if ours {
+		s.e.bookPutting, s.e.bookOver = nil, 0
+	}
 	if req.Book.GetVersion() > s.me().BookVersion {
 		s.edit(func(self *state.Self) { self.BookVersion, self.BookDirty = req.Book.Version, !same })
 	}
@@ -162,8 +172,11 @@ func (s *step) bookPut(req *resealv1.PutBookRequest) {
 }
 
 // bookNotPut: the server has another version, or refuses this one.
-func (s *step) bookNotPut(why resealv1.Reason) {
-	s.e.bookPutting = nil
+func (s *step) bookNotPut(key string, why resealv1.Reason) {
+	if key != s.e.bookPutKey {
+		return // what is under way now is answered for itself
+	}
+	s.e.bookPutting, s.e.bookOver = nil, 0
 	if why == resealv1.Reason_REASON_LIMIT {
 		s.bookFull() // the server keeps no book of this size
 	}
@@ -182,6 +195,7 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 	}
 	if version < max(l.List.BookVersion, s.me().BookVersion) {
 		s.bookAlarm("the server serves an older contact book than the one that was signed")
+		s.offerBook(version)
 		return nil
 	}
 	if version == 0 {

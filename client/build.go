@@ -39,19 +39,7 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 		Header: h.Encode(), ClientId: q.ClientId, Content: q.Content, R: r[:], Cek: c.Cek, State: outQueued,
 		Handle: s.handleOf(to), Tries: q.Tries,
 	}
-	req := &resealv1.SendRequest{Header: out.Header, ClientId: q.ClientId, Inline: c.Inline, Segments: c.Segments}
-	if c.File != "" {
-		capability := seal.CEK(c.Cek).Capability()
-		req.BlobCapability = capability[:]
-	}
-	secret := wrap.Secret{CEK: seal.CEK(c.Cek), R: r, Digest: digest}
-	if to != s.e.id.account {
-		req.Wraps = s.wrapAll(out, h, secret, epoch, to)
-		req.Copies = s.wrapAll(out, h, secret, epoch, s.e.id.account)
-	} else {
-		req.Wraps = s.wrapAll(out, h, secret, epoch, to)
-	}
-	req.Lists = s.namedLists(h)
+	req := s.sendRequest(out, h, c, wrap.Secret{CEK: seal.CEK(c.Cek), R: r, Digest: digest}, epoch)
 	b, err := marshal(req)
 	if err != nil {
 		s.tx.err = err
@@ -66,6 +54,22 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 	s.tx.put(expireName(h.Expires, "out/"+h.ID.String()), present)
 	s.count.Sends++
 	s.do(Call{"send/" + h.ID.String(), req})
+}
+
+// sendRequest is the request for a message, with wraps for the devices of now,
+// which it notes.
+func (s *step) sendRequest(out *state.Out, h message.Header, c *state.Content, secret wrap.Secret, epoch *EpochKeys) *resealv1.SendRequest {
+	req := &resealv1.SendRequest{Header: out.Header, ClientId: out.ClientId, Inline: c.Inline, Segments: c.Segments}
+	if c.File != "" {
+		capability := secret.CEK.Capability()
+		req.BlobCapability = capability[:]
+	}
+	req.Wraps = s.wrapAll(out, h, secret, epoch, h.Recipient)
+	if h.Recipient != s.e.id.account {
+		req.Copies = s.wrapAll(out, h, secret, epoch, s.e.id.account)
+	}
+	req.Lists = s.namedLists(h)
+	return req
 }
 
 func (s *step) handleOf(id identity.AccountID) string {

@@ -19,6 +19,9 @@ type Counters struct {
 	OlderLists, Newer uint64
 	// BookFull counts changes that the full book could not take.
 	BookFull uint64
+	// Reoffered are messages that a server had taken and forgotten, and that were
+	// sent again.
+	Reoffered uint64
 	// Left counts messages that stayed at the server for want of room here.
 	Left uint64
 }

@@ -49,6 +49,9 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
+	// offered is the version of the own list that the server was given again on
+	// this connection.
+	offered uint64
 	// budgets and late bound what a server can make this device ask.
 	budgets map[string]budget
 	late    map[string]bool
@@ -65,8 +68,14 @@ type Engine struct {
 	// not be sent, and its content taken for what the server has.
 	bookGetting bool
 	bookPutting []byte
-	rereading   rereading
-	asker       asker
+	// bookPutKey is the call that puts it; bookPuts counts those.
+	bookPutKey string
+	bookPuts   uint64
+	// bookOver is one more than the version that the book is put over, where the
+	// server has an older one than this device; 0 otherwise.
+	bookOver  uint64
+	rereading rereading
+	asker     asker
 	// watched is what Watched returns, nil where it has to be made anew.
 	watched []identity.AccountID
 }
@@ -229,6 +238,8 @@ func (s *step) handle(ev Event) error {
 	case Connected:
 		s.e.behind, s.e.noCert, s.e.connectedAt = true, map[string]bool{}, s.now
 		s.e.rereading = rereading{last: s.e.rereading.last}
+		s.e.offered = 0
+		s.beforeProbe()
 		return s.outstanding()
 	case Disconnected:
 		s.e.behind = true

@@ -83,7 +83,11 @@ func (s *step) arrived(p *resealv1.Pending) {
 		s.count.BadHeaders++
 		return
 	}
-	if _, ended := s.tx.get(endName(h.ID)); ended || s.surelyExpired(h) {
+	if s.hasEnded(h.ID) {
+		s.endAgain(h)
+		return
+	}
+	if s.surelyExpired(h) {
 		return
 	}
 	own := h.Sender == s.e.id.account && h.SenderDevice == s.e.id.device
@@ -305,6 +309,7 @@ func (s *step) synced(ev Synced) error {
 	s.freshEpoch()
 	s.ask(true)
 	s.rereadSynced()
+	s.probe()
 	s.show(CaughtUp{})
 	return nil
 }

@@ -249,6 +249,9 @@ func (s *step) over(rec record, st message.State) {
 // outcome tells what became of a send whose answer is not there and is not
 // waited for any more: a receipt says that the message was stored.
 func (s *step) outcome(h message.Header, out *state.Out, st message.State) {
+	if out.StoredAt != 0 {
+		return // the user was told
+	}
 	if st == message.StateExpired {
 		s.show(NotSent{message.ClientID(out.ClientId), h.Recipient, &EndedError{st}})
 		return
@@ -280,6 +283,12 @@ func (s *step) endIn(id message.ID, in *state.In, st message.State) {
 // mark writes the end mark, kept until the expiry and a day.
 func (s *step) mark(h message.Header, st message.State) {
 	until := max(h.Expires, s.now).Add(message.EndKept)
-	s.tx.save(endName(h.ID), &state.End{State: uint32(st), At: uint64(s.now), Until: uint64(until)})
+	end := &state.End{State: uint32(st), At: uint64(s.now), Until: uint64(until)}
+	for _, what := range []message.What{message.Viewed, message.Unsent} {
+		if p := load[state.Post](&s.tx, postName(h.ID, what)); p != nil {
+			end.Receipt = p.Receipt
+		}
+	}
+	s.tx.save(endName(h.ID), end)
 	s.tx.put(expireName(until, "end/"+h.ID.String()), present)
 }

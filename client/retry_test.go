@@ -201,7 +201,7 @@ func TestAnswersAreTheSameBytesAgain(t *testing.T) {
 		b2.Stop()
 		var answers []string
 		w.Net = func(x *world.Exchange) world.Fate {
-			if q, ok := x.Request.(*resealv1.AddWrapsRequest); ok {
+			if q, ok := x.Request.(*resealv1.AddWrapsRequest); ok && len(q.Wraps) > 0 {
 				answers = append(answers, string(q.Wraps[0]))
 				if len(answers) < 4 {
 					return world.Drop

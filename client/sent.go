@@ -31,6 +31,7 @@ func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 		return
 	}
 	s.tx.delete(prefixActive + id.String())
+	again := out.StoredAt != 0 // the user was told long ago
 	out.State, out.Request, out.StoredAt = outStored, nil, uint64(s.now)
 	before := len(out.Wrapped)
 	if len(resp.Stale) > 0 {
@@ -50,7 +51,9 @@ func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 			devices++
 		}
 	}
-	s.show(Stored{id, message.ClientID(out.ClientId), h.Recipient, devices, len(out.Wrapped) - before})
+	if !again {
+		s.show(Stored{id, message.ClientID(out.ClientId), h.Recipient, devices, len(out.Wrapped) - before})
+	}
 	s.tellEnd(id, resp.End)
 }
 
@@ -159,6 +162,9 @@ func (s *step) sendRefused(id message.ID, why *Refusal) {
 		return
 	}
 	switch {
+	case out.StoredAt != 0:
+		s.notReoffered(id, out, h, why)
+		return
 	case why.Reason == resealv1.Reason_REASON_CLOCK && out.Tries < maxTries && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour:
 		// It was built long ago and never arrived: build it anew. The server
 		// looks for a stored message first, so this is no second one.

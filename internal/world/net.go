@@ -137,6 +137,8 @@ func (w *World) handle(c caller.Caller, req proto.Message) (proto.Message, error
 		return w.auth.GetBook(ctx, q)
 	case *resealv1.PutBookRequest:
 		return w.auth.PutBook(ctx, q)
+	case *resealv1.OfferListRequest:
+		return w.auth.OfferList(ctx, q)
 	case *resealv1.SetBlockedRequest:
 		return w.auth.SetBlocked(ctx, q)
 	}

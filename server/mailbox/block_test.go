@@ -85,7 +85,14 @@ func TestAddWrapsRules(t *testing.T) {
 	asCarol := m.AddRequest(alice, bobTablet)
 	asCarol.Sender = carol.Account.ID[:]
 	tw.Refused(t, add(carol, asCarol), resealv1.Reason_REASON_UNKNOWN_MESSAGE)
-	tw.Refused(t, add(alice, &resealv1.AddWrapsRequest{MessageId: m.Header.ID[:], Sender: m.Header.Sender[:], Recipient: m.Header.Recipient[:]}), resealv1.Reason_REASON_LIMIT)
+	// Without wraps it asks how a message stands.
+	ask := &resealv1.AddWrapsRequest{MessageId: m.Header.ID[:], Sender: m.Header.Sender[:], Recipient: m.Header.Recipient[:]}
+	if err := add(alice, ask); err != nil {
+		t.Errorf("a message that is there: %v", err)
+	}
+	tw.Refused(t, add(carol, ask), resealv1.Reason_REASON_UNKNOWN_MESSAGE)
+	lost := alice.Compose(bob.Account, nil)
+	tw.Refused(t, add(alice, &resealv1.AddWrapsRequest{MessageId: lost.Header.ID[:], Sender: m.Header.Sender[:], Recipient: m.Header.Recipient[:]}), resealv1.Reason_REASON_UNKNOWN_MESSAGE)
 	many := m.AddRequest(alice, bobTablet)
 	for len(many.Wraps) <= 32 {
 		many.Wraps = append(many.Wraps, many.Wraps[0])

@@ -14,7 +14,8 @@ import (
 )
 
 // AddWraps adds wraps to a stored message, by a device of either account. What
-// is there is never replaced. Then it looks again, as Send does.
+// is there is never replaced. Then it looks again, as Send does. Without wraps it
+// only tells how the message stands.
 func (s *Service) AddWraps(ctx context.Context, req *resealv1.AddWrapsRequest) (*resealv1.AddWrapsResponse, error) {
 	c, err := caller.Device(ctx)
 	if err != nil {
@@ -26,8 +27,13 @@ func (s *Service) AddWraps(ctx context.Context, req *resealv1.AddWrapsRequest) (
 	if !party(c.Account, req.Sender, req.Recipient) {
 		return nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
 	}
-	if len(req.Wraps) == 0 || len(req.Wraps) > MaxWraps {
+	if len(req.Wraps) > MaxWraps {
 		return nil, refusal.Limit("wraps")
+	}
+	if len(req.Wraps) == 0 {
+		if err := s.repeated(c, otherParty(c.Account, identity.AccountID(req.Sender), identity.AccountID(req.Recipient))); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := s.addWraps(ctx, c, req)
 	if err != nil {

@@ -2224,6 +2224,88 @@ func (*CancelResetResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_account_proto_rawDescGZIP(), []int{37}
 }
 
+type OfferListRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Signed by the account key that stands; of a higher version than the one
+	// that stands.
+	List          []byte `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferListRequest) Reset() {
+	*x = OfferListRequest{}
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferListRequest) ProtoMessage() {}
+
+func (x *OfferListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferListRequest.ProtoReflect.Descriptor instead.
+func (*OfferListRequest) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *OfferListRequest) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+type OfferListResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfferListResponse) Reset() {
+	*x = OfferListResponse{}
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferListResponse) ProtoMessage() {}
+
+func (x *OfferListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferListResponse.ProtoReflect.Descriptor instead.
+func (*OfferListResponse) Descriptor() ([]byte, []int) {
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+}
+
 type OpenResetRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Handle string                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
@@ -2239,7 +2321,7 @@ type OpenResetRequest struct {
 
 func (x *OpenResetRequest) Reset() {
 	*x = OpenResetRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2333,7 @@ func (x *OpenResetRequest) String() string {
 func (*OpenResetRequest) ProtoMessage() {}
 
 func (x *OpenResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[38]
+	mi := &file_reseal_v1_account_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2346,7 @@ func (x *OpenResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResetRequest.ProtoReflect.Descriptor instead.
 func (*OpenResetRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{38}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OpenResetRequest) GetHandle() string {
@@ -2308,7 +2390,7 @@ type OpenResetResponse struct {
 
 func (x *OpenResetResponse) Reset() {
 	*x = OpenResetResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +2402,7 @@ func (x *OpenResetResponse) String() string {
 func (*OpenResetResponse) ProtoMessage() {}
 
 func (x *OpenResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[39]
+	mi := &file_reseal_v1_account_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +2415,7 @@ func (x *OpenResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResetResponse.ProtoReflect.Descriptor instead.
 func (*OpenResetResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{39}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OpenResetResponse) GetAccountId() []byte {
@@ -2374,7 +2456,7 @@ type StartResetRequest struct {
 
 func (x *StartResetRequest) Reset() {
 	*x = StartResetRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2468,7 @@ func (x *StartResetRequest) String() string {
 func (*StartResetRequest) ProtoMessage() {}
 
 func (x *StartResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[40]
+	mi := &file_reseal_v1_account_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2481,7 @@ func (x *StartResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResetRequest.ProtoReflect.Descriptor instead.
 func (*StartResetRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{40}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *StartResetRequest) GetRegistrationRequest() []byte {
@@ -2420,7 +2502,7 @@ type StartResetResponse struct {
 
 func (x *StartResetResponse) Reset() {
 	*x = StartResetResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2514,7 @@ func (x *StartResetResponse) String() string {
 func (*StartResetResponse) ProtoMessage() {}
 
 func (x *StartResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[41]
+	mi := &file_reseal_v1_account_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2527,7 @@ func (x *StartResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResetResponse.ProtoReflect.Descriptor instead.
 func (*StartResetResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{41}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StartResetResponse) GetRegistrationResponse() []byte {
@@ -2490,7 +2572,7 @@ type FinishResetRequest struct {
 
 func (x *FinishResetRequest) Reset() {
 	*x = FinishResetRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2584,7 @@ func (x *FinishResetRequest) String() string {
 func (*FinishResetRequest) ProtoMessage() {}
 
 func (x *FinishResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[42]
+	mi := &file_reseal_v1_account_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2597,7 @@ func (x *FinishResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResetRequest.ProtoReflect.Descriptor instead.
 func (*FinishResetRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{42}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FinishResetRequest) GetRevision() uint64 {
@@ -2607,7 +2689,7 @@ type FinishResetResponse struct {
 
 func (x *FinishResetResponse) Reset() {
 	*x = FinishResetResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2619,7 +2701,7 @@ func (x *FinishResetResponse) String() string {
 func (*FinishResetResponse) ProtoMessage() {}
 
 func (x *FinishResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[43]
+	mi := &file_reseal_v1_account_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2632,7 +2714,7 @@ func (x *FinishResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishResetResponse.ProtoReflect.Descriptor instead.
 func (*FinishResetResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{43}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FinishResetResponse) GetRevision() uint64 {
@@ -2665,7 +2747,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2759,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[44]
+	mi := &file_reseal_v1_account_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2772,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{44}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *EndSessionRequest) GetId() []byte {
@@ -2708,7 +2790,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2802,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[45]
+	mi := &file_reseal_v1_account_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2815,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{45}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
 }
 
 type PublishEpochRequest struct {
@@ -2745,7 +2827,7 @@ type PublishEpochRequest struct {
 
 func (x *PublishEpochRequest) Reset() {
 	*x = PublishEpochRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2839,7 @@ func (x *PublishEpochRequest) String() string {
 func (*PublishEpochRequest) ProtoMessage() {}
 
 func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[46]
+	mi := &file_reseal_v1_account_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2852,7 @@ func (x *PublishEpochRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochRequest.ProtoReflect.Descriptor instead.
 func (*PublishEpochRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{46}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PublishEpochRequest) GetCertified() *Certified {
@@ -2788,7 +2870,7 @@ type PublishEpochResponse struct {
 
 func (x *PublishEpochResponse) Reset() {
 	*x = PublishEpochResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2882,7 @@ func (x *PublishEpochResponse) String() string {
 func (*PublishEpochResponse) ProtoMessage() {}
 
 func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[47]
+	mi := &file_reseal_v1_account_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2895,7 @@ func (x *PublishEpochResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEpochResponse.ProtoReflect.Descriptor instead.
 func (*PublishEpochResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{47}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
 }
 
 type GetBookRequest struct {
@@ -2824,7 +2906,7 @@ type GetBookRequest struct {
 
 func (x *GetBookRequest) Reset() {
 	*x = GetBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2918,7 @@ func (x *GetBookRequest) String() string {
 func (*GetBookRequest) ProtoMessage() {}
 
 func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[48]
+	mi := &file_reseal_v1_account_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2931,7 @@ func (x *GetBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookRequest.ProtoReflect.Descriptor instead.
 func (*GetBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{48}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
 }
 
 type GetBookResponse struct {
@@ -2861,7 +2943,7 @@ type GetBookResponse struct {
 
 func (x *GetBookResponse) Reset() {
 	*x = GetBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +2955,7 @@ func (x *GetBookResponse) String() string {
 func (*GetBookResponse) ProtoMessage() {}
 
 func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[49]
+	mi := &file_reseal_v1_account_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +2968,7 @@ func (x *GetBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBookResponse.ProtoReflect.Descriptor instead.
 func (*GetBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{49}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetBookResponse) GetBook() *Book {
@@ -2907,7 +2989,7 @@ type PutBookRequest struct {
 
 func (x *PutBookRequest) Reset() {
 	*x = PutBookRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +3001,7 @@ func (x *PutBookRequest) String() string {
 func (*PutBookRequest) ProtoMessage() {}
 
 func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[50]
+	mi := &file_reseal_v1_account_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +3014,7 @@ func (x *PutBookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookRequest.ProtoReflect.Descriptor instead.
 func (*PutBookRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{50}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PutBookRequest) GetBaseVersion() uint64 {
@@ -2957,7 +3039,7 @@ type PutBookResponse struct {
 
 func (x *PutBookResponse) Reset() {
 	*x = PutBookResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2969,7 +3051,7 @@ func (x *PutBookResponse) String() string {
 func (*PutBookResponse) ProtoMessage() {}
 
 func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[51]
+	mi := &file_reseal_v1_account_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2982,7 +3064,7 @@ func (x *PutBookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBookResponse.ProtoReflect.Descriptor instead.
 func (*PutBookResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{51}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
 }
 
 type SetBlockedRequest struct {
@@ -2995,7 +3077,7 @@ type SetBlockedRequest struct {
 
 func (x *SetBlockedRequest) Reset() {
 	*x = SetBlockedRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3089,7 @@ func (x *SetBlockedRequest) String() string {
 func (*SetBlockedRequest) ProtoMessage() {}
 
 func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[52]
+	mi := &file_reseal_v1_account_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3102,7 @@ func (x *SetBlockedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedRequest.ProtoReflect.Descriptor instead.
 func (*SetBlockedRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{52}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetBlockedRequest) GetAccountId() []byte {
@@ -3045,7 +3127,7 @@ type SetBlockedResponse struct {
 
 func (x *SetBlockedResponse) Reset() {
 	*x = SetBlockedResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3057,7 +3139,7 @@ func (x *SetBlockedResponse) String() string {
 func (*SetBlockedResponse) ProtoMessage() {}
 
 func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[53]
+	mi := &file_reseal_v1_account_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3070,7 +3152,7 @@ func (x *SetBlockedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBlockedResponse.ProtoReflect.Descriptor instead.
 func (*SetBlockedResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{53}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
 }
 
 type ListSharesRequest struct {
@@ -3081,7 +3163,7 @@ type ListSharesRequest struct {
 
 func (x *ListSharesRequest) Reset() {
 	*x = ListSharesRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3175,7 @@ func (x *ListSharesRequest) String() string {
 func (*ListSharesRequest) ProtoMessage() {}
 
 func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[54]
+	mi := &file_reseal_v1_account_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3188,7 @@ func (x *ListSharesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesRequest.ProtoReflect.Descriptor instead.
 func (*ListSharesRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{54}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
 }
 
 // ShareRow is a row of shares with the device that it belongs to.
@@ -3121,7 +3203,7 @@ type ShareRow struct {
 
 func (x *ShareRow) Reset() {
 	*x = ShareRow{}
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3133,7 +3215,7 @@ func (x *ShareRow) String() string {
 func (*ShareRow) ProtoMessage() {}
 
 func (x *ShareRow) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[55]
+	mi := &file_reseal_v1_account_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3146,7 +3228,7 @@ func (x *ShareRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareRow.ProtoReflect.Descriptor instead.
 func (*ShareRow) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{55}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ShareRow) GetDeviceId() []byte {
@@ -3173,7 +3255,7 @@ type ListSharesResponse struct {
 
 func (x *ListSharesResponse) Reset() {
 	*x = ListSharesResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3267,7 @@ func (x *ListSharesResponse) String() string {
 func (*ListSharesResponse) ProtoMessage() {}
 
 func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[56]
+	mi := &file_reseal_v1_account_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3280,7 @@ func (x *ListSharesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSharesResponse.ProtoReflect.Descriptor instead.
 func (*ListSharesResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{56}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListSharesResponse) GetRevision() uint64 {
@@ -3225,7 +3307,7 @@ type StartPasswordChangeRequest struct {
 
 func (x *StartPasswordChangeRequest) Reset() {
 	*x = StartPasswordChangeRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[57]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3319,7 @@ func (x *StartPasswordChangeRequest) String() string {
 func (*StartPasswordChangeRequest) ProtoMessage() {}
 
 func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[57]
+	mi := &file_reseal_v1_account_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3332,7 @@ func (x *StartPasswordChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeRequest.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{57}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StartPasswordChangeRequest) GetRegistrationRequest() []byte {
@@ -3270,7 +3352,7 @@ type StartPasswordChangeResponse struct {
 
 func (x *StartPasswordChangeResponse) Reset() {
 	*x = StartPasswordChangeResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[58]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3282,7 +3364,7 @@ func (x *StartPasswordChangeResponse) String() string {
 func (*StartPasswordChangeResponse) ProtoMessage() {}
 
 func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[58]
+	mi := &file_reseal_v1_account_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3295,7 +3377,7 @@ func (x *StartPasswordChangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartPasswordChangeResponse.ProtoReflect.Descriptor instead.
 func (*StartPasswordChangeResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{58}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *StartPasswordChangeResponse) GetRegistrationResponse() []byte {
@@ -3325,7 +3407,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[59]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3419,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[59]
+	mi := &file_reseal_v1_account_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3432,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{59}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ChangePasswordRequest) GetRevision() uint64 {
@@ -3405,7 +3487,7 @@ type ChangePasswordResponse struct {
 
 func (x *ChangePasswordResponse) Reset() {
 	*x = ChangePasswordResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[60]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3417,7 +3499,7 @@ func (x *ChangePasswordResponse) String() string {
 func (*ChangePasswordResponse) ProtoMessage() {}
 
 func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[60]
+	mi := &file_reseal_v1_account_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3430,7 +3512,7 @@ func (x *ChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{60}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ChangePasswordResponse) GetRevision() uint64 {
@@ -3462,7 +3544,7 @@ type StartRecoveryRequest struct {
 
 func (x *StartRecoveryRequest) Reset() {
 	*x = StartRecoveryRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[61]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3556,7 @@ func (x *StartRecoveryRequest) String() string {
 func (*StartRecoveryRequest) ProtoMessage() {}
 
 func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[61]
+	mi := &file_reseal_v1_account_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3569,7 @@ func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryRequest.ProtoReflect.Descriptor instead.
 func (*StartRecoveryRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{61}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StartRecoveryRequest) GetHandle() string {
@@ -3534,7 +3616,7 @@ type StartRecoveryResponse struct {
 
 func (x *StartRecoveryResponse) Reset() {
 	*x = StartRecoveryResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[62]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +3628,7 @@ func (x *StartRecoveryResponse) String() string {
 func (*StartRecoveryResponse) ProtoMessage() {}
 
 func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[62]
+	mi := &file_reseal_v1_account_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,7 +3641,7 @@ func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRecoveryResponse.ProtoReflect.Descriptor instead.
 func (*StartRecoveryResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{62}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *StartRecoveryResponse) GetAccountId() []byte {
@@ -3626,7 +3708,7 @@ type NewRecovery struct {
 
 func (x *NewRecovery) Reset() {
 	*x = NewRecovery{}
-	mi := &file_reseal_v1_account_proto_msgTypes[63]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3638,7 +3720,7 @@ func (x *NewRecovery) String() string {
 func (*NewRecovery) ProtoMessage() {}
 
 func (x *NewRecovery) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[63]
+	mi := &file_reseal_v1_account_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3651,7 +3733,7 @@ func (x *NewRecovery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewRecovery.ProtoReflect.Descriptor instead.
 func (*NewRecovery) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{63}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *NewRecovery) GetRecoveryAuth() []byte {
@@ -3703,7 +3785,7 @@ type RotateRequest struct {
 
 func (x *RotateRequest) Reset() {
 	*x = RotateRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[64]
+	mi := &file_reseal_v1_account_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3797,7 @@ func (x *RotateRequest) String() string {
 func (*RotateRequest) ProtoMessage() {}
 
 func (x *RotateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[64]
+	mi := &file_reseal_v1_account_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +3810,7 @@ func (x *RotateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRequest.ProtoReflect.Descriptor instead.
 func (*RotateRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{64}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RotateRequest) GetRevision() uint64 {
@@ -3820,7 +3902,7 @@ type RotateResponse struct {
 
 func (x *RotateResponse) Reset() {
 	*x = RotateResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[65]
+	mi := &file_reseal_v1_account_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3832,7 +3914,7 @@ func (x *RotateResponse) String() string {
 func (*RotateResponse) ProtoMessage() {}
 
 func (x *RotateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[65]
+	mi := &file_reseal_v1_account_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3845,7 +3927,7 @@ func (x *RotateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateResponse.ProtoReflect.Descriptor instead.
 func (*RotateResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{65}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RotateResponse) GetRevision() uint64 {
@@ -3877,7 +3959,7 @@ type CloseAccountRequest struct {
 
 func (x *CloseAccountRequest) Reset() {
 	*x = CloseAccountRequest{}
-	mi := &file_reseal_v1_account_proto_msgTypes[66]
+	mi := &file_reseal_v1_account_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3889,7 +3971,7 @@ func (x *CloseAccountRequest) String() string {
 func (*CloseAccountRequest) ProtoMessage() {}
 
 func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[66]
+	mi := &file_reseal_v1_account_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3902,7 +3984,7 @@ func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
 func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{66}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{68}
 }
 
 type CloseAccountResponse struct {
@@ -3913,7 +3995,7 @@ type CloseAccountResponse struct {
 
 func (x *CloseAccountResponse) Reset() {
 	*x = CloseAccountResponse{}
-	mi := &file_reseal_v1_account_proto_msgTypes[67]
+	mi := &file_reseal_v1_account_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3925,7 +4007,7 @@ func (x *CloseAccountResponse) String() string {
 func (*CloseAccountResponse) ProtoMessage() {}
 
 func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_reseal_v1_account_proto_msgTypes[67]
+	mi := &file_reseal_v1_account_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3938,7 +4020,7 @@ func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
 func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
-	return file_reseal_v1_account_proto_rawDescGZIP(), []int{67}
+	return file_reseal_v1_account_proto_rawDescGZIP(), []int{69}
 }
 
 var File_reseal_v1_account_proto protoreflect.FileDescriptor
@@ -4083,7 +4165,10 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x10AskResetResponse\x12-\n" +
 	"\x05reset\x18\x01 \x01(\v2\x17.reseal.v1.PendingResetR\x05reset\"\x14\n" +
 	"\x12CancelResetRequest\"\x15\n" +
-	"\x13CancelResetResponse\"\x85\x01\n" +
+	"\x13CancelResetResponse\"&\n" +
+	"\x10OfferListRequest\x12\x12\n" +
+	"\x04list\x18\x01 \x01(\fR\x04list\"\x13\n" +
+	"\x11OfferListResponse\"\x85\x01\n" +
 	"\x10OpenResetRequest\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\fR\x04code\x12!\n" +
@@ -4209,7 +4294,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x12SIGNUP_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSIGNUP_OPEN\x10\x01\x12\x11\n" +
 	"\rSIGNUP_INVITE\x10\x02\x12\x11\n" +
-	"\rSIGNUP_CLOSED\x10\x032\xa5\x12\n" +
+	"\rSIGNUP_CLOSED\x10\x032\xed\x12\n" +
 	"\x0eAccountService\x12I\n" +
 	"\n" +
 	"ServerInfo\x12\x1c.reseal.v1.ServerInfoRequest\x1a\x1d.reseal.v1.ServerInfoResponse\x12L\n" +
@@ -4234,6 +4319,7 @@ const file_reseal_v1_account_proto_rawDesc = "" +
 	"\x06Rotate\x12\x18.reseal.v1.RotateRequest\x1a\x19.reseal.v1.RotateResponse\x12C\n" +
 	"\bAskReset\x12\x1a.reseal.v1.AskResetRequest\x1a\x1b.reseal.v1.AskResetResponse\x12L\n" +
 	"\vCancelReset\x12\x1d.reseal.v1.CancelResetRequest\x1a\x1e.reseal.v1.CancelResetResponse\x12F\n" +
+	"\tOfferList\x12\x1b.reseal.v1.OfferListRequest\x1a\x1c.reseal.v1.OfferListResponse\x12F\n" +
 	"\tOpenReset\x12\x1b.reseal.v1.OpenResetRequest\x1a\x1c.reseal.v1.OpenResetResponse\x12I\n" +
 	"\n" +
 	"StartReset\x12\x1c.reseal.v1.StartResetRequest\x1a\x1d.reseal.v1.StartResetResponse\x12L\n" +
@@ -4261,7 +4347,7 @@ func file_reseal_v1_account_proto_rawDescGZIP() []byte {
 }
 
 var file_reseal_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
+var file_reseal_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
 var file_reseal_v1_account_proto_goTypes = []any{
 	(Signup)(0),                         // 0: reseal.v1.Signup
 	(*ServerInfoRequest)(nil),           // 1: reseal.v1.ServerInfoRequest
@@ -4302,36 +4388,38 @@ var file_reseal_v1_account_proto_goTypes = []any{
 	(*AskResetResponse)(nil),            // 36: reseal.v1.AskResetResponse
 	(*CancelResetRequest)(nil),          // 37: reseal.v1.CancelResetRequest
 	(*CancelResetResponse)(nil),         // 38: reseal.v1.CancelResetResponse
-	(*OpenResetRequest)(nil),            // 39: reseal.v1.OpenResetRequest
-	(*OpenResetResponse)(nil),           // 40: reseal.v1.OpenResetResponse
-	(*StartResetRequest)(nil),           // 41: reseal.v1.StartResetRequest
-	(*StartResetResponse)(nil),          // 42: reseal.v1.StartResetResponse
-	(*FinishResetRequest)(nil),          // 43: reseal.v1.FinishResetRequest
-	(*FinishResetResponse)(nil),         // 44: reseal.v1.FinishResetResponse
-	(*EndSessionRequest)(nil),           // 45: reseal.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),          // 46: reseal.v1.EndSessionResponse
-	(*PublishEpochRequest)(nil),         // 47: reseal.v1.PublishEpochRequest
-	(*PublishEpochResponse)(nil),        // 48: reseal.v1.PublishEpochResponse
-	(*GetBookRequest)(nil),              // 49: reseal.v1.GetBookRequest
-	(*GetBookResponse)(nil),             // 50: reseal.v1.GetBookResponse
-	(*PutBookRequest)(nil),              // 51: reseal.v1.PutBookRequest
-	(*PutBookResponse)(nil),             // 52: reseal.v1.PutBookResponse
-	(*SetBlockedRequest)(nil),           // 53: reseal.v1.SetBlockedRequest
-	(*SetBlockedResponse)(nil),          // 54: reseal.v1.SetBlockedResponse
-	(*ListSharesRequest)(nil),           // 55: reseal.v1.ListSharesRequest
-	(*ShareRow)(nil),                    // 56: reseal.v1.ShareRow
-	(*ListSharesResponse)(nil),          // 57: reseal.v1.ListSharesResponse
-	(*StartPasswordChangeRequest)(nil),  // 58: reseal.v1.StartPasswordChangeRequest
-	(*StartPasswordChangeResponse)(nil), // 59: reseal.v1.StartPasswordChangeResponse
-	(*ChangePasswordRequest)(nil),       // 60: reseal.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),      // 61: reseal.v1.ChangePasswordResponse
-	(*StartRecoveryRequest)(nil),        // 62: reseal.v1.StartRecoveryRequest
-	(*StartRecoveryResponse)(nil),       // 63: reseal.v1.StartRecoveryResponse
-	(*NewRecovery)(nil),                 // 64: reseal.v1.NewRecovery
-	(*RotateRequest)(nil),               // 65: reseal.v1.RotateRequest
-	(*RotateResponse)(nil),              // 66: reseal.v1.RotateResponse
-	(*CloseAccountRequest)(nil),         // 67: reseal.v1.CloseAccountRequest
-	(*CloseAccountResponse)(nil),        // 68: reseal.v1.CloseAccountResponse
+	(*OfferListRequest)(nil),            // 39: reseal.v1.OfferListRequest
+	(*OfferListResponse)(nil),           // 40: reseal.v1.OfferListResponse
+	(*OpenResetRequest)(nil),            // 41: reseal.v1.OpenResetRequest
+	(*OpenResetResponse)(nil),           // 42: reseal.v1.OpenResetResponse
+	(*StartResetRequest)(nil),           // 43: reseal.v1.StartResetRequest
+	(*StartResetResponse)(nil),          // 44: reseal.v1.StartResetResponse
+	(*FinishResetRequest)(nil),          // 45: reseal.v1.FinishResetRequest
+	(*FinishResetResponse)(nil),         // 46: reseal.v1.FinishResetResponse
+	(*EndSessionRequest)(nil),           // 47: reseal.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),          // 48: reseal.v1.EndSessionResponse
+	(*PublishEpochRequest)(nil),         // 49: reseal.v1.PublishEpochRequest
+	(*PublishEpochResponse)(nil),        // 50: reseal.v1.PublishEpochResponse
+	(*GetBookRequest)(nil),              // 51: reseal.v1.GetBookRequest
+	(*GetBookResponse)(nil),             // 52: reseal.v1.GetBookResponse
+	(*PutBookRequest)(nil),              // 53: reseal.v1.PutBookRequest
+	(*PutBookResponse)(nil),             // 54: reseal.v1.PutBookResponse
+	(*SetBlockedRequest)(nil),           // 55: reseal.v1.SetBlockedRequest
+	(*SetBlockedResponse)(nil),          // 56: reseal.v1.SetBlockedResponse
+	(*ListSharesRequest)(nil),           // 57: reseal.v1.ListSharesRequest
+	(*ShareRow)(nil),                    // 58: reseal.v1.ShareRow
+	(*ListSharesResponse)(nil),          // 59: reseal.v1.ListSharesResponse
+	(*StartPasswordChangeRequest)(nil),  // 60: reseal.v1.StartPasswordChangeRequest
+	(*StartPasswordChangeResponse)(nil), // 61: reseal.v1.StartPasswordChangeResponse
+	(*ChangePasswordRequest)(nil),       // 62: reseal.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 63: reseal.v1.ChangePasswordResponse
+	(*StartRecoveryRequest)(nil),        // 64: reseal.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),       // 65: reseal.v1.StartRecoveryResponse
+	(*NewRecovery)(nil),                 // 66: reseal.v1.NewRecovery
+	(*RotateRequest)(nil),               // 67: reseal.v1.RotateRequest
+	(*RotateResponse)(nil),              // 68: reseal.v1.RotateResponse
+	(*CloseAccountRequest)(nil),         // 69: reseal.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),        // 70: reseal.v1.CloseAccountResponse
 }
 var file_reseal_v1_account_proto_depIdxs = []int32{
 	0,  // 0: reseal.v1.ServerInfoResponse.signup:type_name -> reseal.v1.Signup
@@ -4357,13 +4445,13 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	10, // 20: reseal.v1.GetBookResponse.book:type_name -> reseal.v1.Book
 	10, // 21: reseal.v1.PutBookRequest.book:type_name -> reseal.v1.Book
 	8,  // 22: reseal.v1.ShareRow.shares:type_name -> reseal.v1.Share
-	56, // 23: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
+	58, // 23: reseal.v1.ListSharesResponse.rows:type_name -> reseal.v1.ShareRow
 	9,  // 24: reseal.v1.ChangePasswordRequest.capsules:type_name -> reseal.v1.Capsules
 	8,  // 25: reseal.v1.ChangePasswordRequest.shares:type_name -> reseal.v1.Share
-	64, // 26: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
+	66, // 26: reseal.v1.ChangePasswordRequest.recovery:type_name -> reseal.v1.NewRecovery
 	9,  // 27: reseal.v1.RotateRequest.capsules:type_name -> reseal.v1.Capsules
-	56, // 28: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
-	64, // 29: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
+	58, // 28: reseal.v1.RotateRequest.rows:type_name -> reseal.v1.ShareRow
+	66, // 29: reseal.v1.RotateRequest.recovery:type_name -> reseal.v1.NewRecovery
 	10, // 30: reseal.v1.RotateRequest.book:type_name -> reseal.v1.Book
 	7,  // 31: reseal.v1.RotateRequest.certified:type_name -> reseal.v1.Certified
 	1,  // 32: reseal.v1.AccountService.ServerInfo:input_type -> reseal.v1.ServerInfoRequest
@@ -4372,7 +4460,7 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	11, // 35: reseal.v1.AccountService.FinishSignup:input_type -> reseal.v1.FinishSignupRequest
 	13, // 36: reseal.v1.AccountService.StartLogin:input_type -> reseal.v1.StartLoginRequest
 	15, // 37: reseal.v1.AccountService.FinishLogin:input_type -> reseal.v1.FinishLoginRequest
-	62, // 38: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
+	64, // 38: reseal.v1.AccountService.StartRecovery:input_type -> reseal.v1.StartRecoveryRequest
 	17, // 39: reseal.v1.AccountService.GetShares:input_type -> reseal.v1.GetSharesRequest
 	19, // 40: reseal.v1.AccountService.PutShare:input_type -> reseal.v1.PutShareRequest
 	21, // 41: reseal.v1.AccountService.ConfirmShare:input_type -> reseal.v1.ConfirmShareRequest
@@ -4380,54 +4468,56 @@ var file_reseal_v1_account_proto_depIdxs = []int32{
 	25, // 43: reseal.v1.AccountService.BindSession:input_type -> reseal.v1.BindSessionRequest
 	27, // 44: reseal.v1.AccountService.GetSessionShare:input_type -> reseal.v1.GetSessionShareRequest
 	29, // 45: reseal.v1.AccountService.RemoveDevice:input_type -> reseal.v1.RemoveDeviceRequest
-	55, // 46: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
-	58, // 47: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
-	60, // 48: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
-	65, // 49: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
+	57, // 46: reseal.v1.AccountService.ListShares:input_type -> reseal.v1.ListSharesRequest
+	60, // 47: reseal.v1.AccountService.StartPasswordChange:input_type -> reseal.v1.StartPasswordChangeRequest
+	62, // 48: reseal.v1.AccountService.ChangePassword:input_type -> reseal.v1.ChangePasswordRequest
+	67, // 49: reseal.v1.AccountService.Rotate:input_type -> reseal.v1.RotateRequest
 	35, // 50: reseal.v1.AccountService.AskReset:input_type -> reseal.v1.AskResetRequest
 	37, // 51: reseal.v1.AccountService.CancelReset:input_type -> reseal.v1.CancelResetRequest
-	39, // 52: reseal.v1.AccountService.OpenReset:input_type -> reseal.v1.OpenResetRequest
-	41, // 53: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
-	43, // 54: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
-	67, // 55: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
-	31, // 56: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
-	45, // 57: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
-	47, // 58: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
-	49, // 59: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
-	51, // 60: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
-	53, // 61: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
-	2,  // 62: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
-	4,  // 63: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
-	6,  // 64: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
-	12, // 65: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
-	14, // 66: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
-	16, // 67: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
-	63, // 68: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
-	18, // 69: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
-	20, // 70: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
-	22, // 71: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
-	24, // 72: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
-	26, // 73: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
-	28, // 74: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
-	30, // 75: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
-	57, // 76: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
-	59, // 77: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
-	61, // 78: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
-	66, // 79: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
-	36, // 80: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
-	38, // 81: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
-	40, // 82: reseal.v1.AccountService.OpenReset:output_type -> reseal.v1.OpenResetResponse
-	42, // 83: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
-	44, // 84: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
-	68, // 85: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
-	33, // 86: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
-	46, // 87: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
-	48, // 88: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
-	50, // 89: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
-	52, // 90: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
-	54, // 91: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
-	62, // [62:92] is the sub-list for method output_type
-	32, // [32:62] is the sub-list for method input_type
+	39, // 52: reseal.v1.AccountService.OfferList:input_type -> reseal.v1.OfferListRequest
+	41, // 53: reseal.v1.AccountService.OpenReset:input_type -> reseal.v1.OpenResetRequest
+	43, // 54: reseal.v1.AccountService.StartReset:input_type -> reseal.v1.StartResetRequest
+	45, // 55: reseal.v1.AccountService.FinishReset:input_type -> reseal.v1.FinishResetRequest
+	69, // 56: reseal.v1.AccountService.CloseAccount:input_type -> reseal.v1.CloseAccountRequest
+	31, // 57: reseal.v1.AccountService.ListSessions:input_type -> reseal.v1.ListSessionsRequest
+	47, // 58: reseal.v1.AccountService.EndSession:input_type -> reseal.v1.EndSessionRequest
+	49, // 59: reseal.v1.AccountService.PublishEpoch:input_type -> reseal.v1.PublishEpochRequest
+	51, // 60: reseal.v1.AccountService.GetBook:input_type -> reseal.v1.GetBookRequest
+	53, // 61: reseal.v1.AccountService.PutBook:input_type -> reseal.v1.PutBookRequest
+	55, // 62: reseal.v1.AccountService.SetBlocked:input_type -> reseal.v1.SetBlockedRequest
+	2,  // 63: reseal.v1.AccountService.ServerInfo:output_type -> reseal.v1.ServerInfoResponse
+	4,  // 64: reseal.v1.AccountService.StartSignup:output_type -> reseal.v1.StartSignupResponse
+	6,  // 65: reseal.v1.AccountService.ChallengeEpoch:output_type -> reseal.v1.ChallengeEpochResponse
+	12, // 66: reseal.v1.AccountService.FinishSignup:output_type -> reseal.v1.FinishSignupResponse
+	14, // 67: reseal.v1.AccountService.StartLogin:output_type -> reseal.v1.StartLoginResponse
+	16, // 68: reseal.v1.AccountService.FinishLogin:output_type -> reseal.v1.FinishLoginResponse
+	65, // 69: reseal.v1.AccountService.StartRecovery:output_type -> reseal.v1.StartRecoveryResponse
+	18, // 70: reseal.v1.AccountService.GetShares:output_type -> reseal.v1.GetSharesResponse
+	20, // 71: reseal.v1.AccountService.PutShare:output_type -> reseal.v1.PutShareResponse
+	22, // 72: reseal.v1.AccountService.ConfirmShare:output_type -> reseal.v1.ConfirmShareResponse
+	24, // 73: reseal.v1.AccountService.AddDevice:output_type -> reseal.v1.AddDeviceResponse
+	26, // 74: reseal.v1.AccountService.BindSession:output_type -> reseal.v1.BindSessionResponse
+	28, // 75: reseal.v1.AccountService.GetSessionShare:output_type -> reseal.v1.GetSessionShareResponse
+	30, // 76: reseal.v1.AccountService.RemoveDevice:output_type -> reseal.v1.RemoveDeviceResponse
+	59, // 77: reseal.v1.AccountService.ListShares:output_type -> reseal.v1.ListSharesResponse
+	61, // 78: reseal.v1.AccountService.StartPasswordChange:output_type -> reseal.v1.StartPasswordChangeResponse
+	63, // 79: reseal.v1.AccountService.ChangePassword:output_type -> reseal.v1.ChangePasswordResponse
+	68, // 80: reseal.v1.AccountService.Rotate:output_type -> reseal.v1.RotateResponse
+	36, // 81: reseal.v1.AccountService.AskReset:output_type -> reseal.v1.AskResetResponse
+	38, // 82: reseal.v1.AccountService.CancelReset:output_type -> reseal.v1.CancelResetResponse
+	40, // 83: reseal.v1.AccountService.OfferList:output_type -> reseal.v1.OfferListResponse
+	42, // 84: reseal.v1.AccountService.OpenReset:output_type -> reseal.v1.OpenResetResponse
+	44, // 85: reseal.v1.AccountService.StartReset:output_type -> reseal.v1.StartResetResponse
+	46, // 86: reseal.v1.AccountService.FinishReset:output_type -> reseal.v1.FinishResetResponse
+	70, // 87: reseal.v1.AccountService.CloseAccount:output_type -> reseal.v1.CloseAccountResponse
+	33, // 88: reseal.v1.AccountService.ListSessions:output_type -> reseal.v1.ListSessionsResponse
+	48, // 89: reseal.v1.AccountService.EndSession:output_type -> reseal.v1.EndSessionResponse
+	50, // 90: reseal.v1.AccountService.PublishEpoch:output_type -> reseal.v1.PublishEpochResponse
+	52, // 91: reseal.v1.AccountService.GetBook:output_type -> reseal.v1.GetBookResponse
+	54, // 92: reseal.v1.AccountService.PutBook:output_type -> reseal.v1.PutBookResponse
+	56, // 93: reseal.v1.AccountService.SetBlocked:output_type -> reseal.v1.SetBlockedResponse
+	63, // [63:94] is the sub-list for method output_type
+	32, // [32:63] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -4444,7 +4534,7 @@ func file_reseal_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reseal_v1_account_proto_rawDesc), len(file_reseal_v1_account_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   68,
+			NumMessages:   70,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -320,7 +320,8 @@ type AddWrapsRequest struct {
 	// Whose pending message it is: the header's recipient.
 	Recipient []byte `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	Sender    []byte `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
-	// For devices of the recipient, or of the sender (copies).
+	// For devices of the recipient, or of the sender (copies). With none it asks
+	// how the message stands.
 	Wraps         [][]byte     `protobuf:"bytes,4,rep,name=wraps,proto3" json:"wraps,omitempty"`
 	Lists         []*NamedList `protobuf:"bytes,5,rep,name=lists,proto3" json:"lists,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -42,9 +42,11 @@ type Self struct {
 	// A rotation on its way: once the own list carries next_key, next_book_key
 	// is the book's key. next_row_key is taken for the section after that, then
 	// forgotten.
-	NextKey       []byte `protobuf:"bytes,15,opt,name=next_key,json=nextKey,proto3" json:"next_key,omitempty"`
-	NextBookKey   []byte `protobuf:"bytes,16,opt,name=next_book_key,json=nextBookKey,proto3" json:"next_book_key,omitempty"`
-	NextRowKey    []byte `protobuf:"bytes,17,opt,name=next_row_key,json=nextRowKey,proto3" json:"next_row_key,omitempty"`
+	NextKey     []byte `protobuf:"bytes,15,opt,name=next_key,json=nextKey,proto3" json:"next_key,omitempty"`
+	NextBookKey []byte `protobuf:"bytes,16,opt,name=next_book_key,json=nextBookKey,proto3" json:"next_book_key,omitempty"`
+	NextRowKey  []byte `protobuf:"bytes,17,opt,name=next_row_key,json=nextRowKey,proto3" json:"next_row_key,omitempty"`
+	// Messages that the server took up to then are asked for; 0 for none.
+	ProbeThrough  uint64 `protobuf:"varint,18,opt,name=probe_through,json=probeThrough,proto3" json:"probe_through,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +191,13 @@ func (x *Self) GetNextRowKey() []byte {
 		return x.NextRowKey
 	}
 	return nil
+}
+
+func (x *Self) GetProbeThrough() uint64 {
+	if x != nil {
+		return x.ProbeThrough
+	}
+	return 0
 }
 
 // Epoch is one epoch of this device. Name "epoch/<number>".
@@ -1252,7 +1261,10 @@ type End struct {
 	State uint32                 `protobuf:"varint,1,opt,name=state,proto3" json:"state,omitempty"`
 	At    uint64                 `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
 	// When the mark may go: the expiry and a day.
-	Until         uint64 `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"`
+	Until uint64 `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"`
+	// The receipt by which this device ended it, to be given to a server that has
+	// forgotten the end.
+	Receipt       []byte `protobuf:"bytes,4,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1306,6 +1318,13 @@ func (x *End) GetUntil() uint64 {
 		return x.Until
 	}
 	return 0
+}
+
+func (x *End) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
 }
 
 // Ask is an open retry request of ours. Name "ask/<request id>".
@@ -1679,7 +1698,7 @@ var File_state_proto protoreflect.FileDescriptor
 
 const file_state_proto_rawDesc = "" +
 	"\n" +
-	"\vstate.proto\x12\x10reseal.client.v1\"\xdd\x03\n" +
+	"\vstate.proto\x12\x10reseal.client.v1\"\x82\x04\n" +
 	"\x04Self\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\fR\aaccount\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\x12\x16\n" +
@@ -1702,7 +1721,8 @@ const file_state_proto_rawDesc = "" +
 	"\bnext_key\x18\x0f \x01(\fR\anextKey\x12\"\n" +
 	"\rnext_book_key\x18\x10 \x01(\fR\vnextBookKey\x12 \n" +
 	"\fnext_row_key\x18\x11 \x01(\fR\n" +
-	"nextRowKeyJ\x04\b\r\x10\x0e\"\xbc\x01\n" +
+	"nextRowKey\x12#\n" +
+	"\rprobe_through\x18\x12 \x01(\x04R\fprobeThroughJ\x04\b\r\x10\x0e\"\xbc\x01\n" +
 	"\x05Epoch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x19\n" +
 	"\bkey_seed\x18\x02 \x01(\fR\akeySeed\x12\x1b\n" +
@@ -1809,11 +1829,12 @@ const file_state_proto_rawDesc = "" +
 	"\x04size\x18\x14 \x01(\x04R\x04size\x12\x18\n" +
 	"\acaption\x18\x15 \x01(\tR\acaption\x12#\n" +
 	"\rclaimed_until\x18\x16 \x01(\x04R\fclaimedUntil\x12\x12\n" +
-	"\x04live\x18\x17 \x01(\bR\x04live\"A\n" +
+	"\x04live\x18\x17 \x01(\bR\x04live\"[\n" +
 	"\x03End\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\rR\x05state\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x04R\x02at\x12\x14\n" +
-	"\x05until\x18\x03 \x01(\x04R\x05until\"\x9b\x01\n" +
+	"\x05until\x18\x03 \x01(\x04R\x05until\x12\x18\n" +
+	"\areceipt\x18\x04 \x01(\fR\areceipt\"\x9b\x01\n" +
 	"\x03Ask\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\fR\x02to\x12\x1a\n" +

@@ -72,6 +72,8 @@ const (
 	AccountServiceAskResetProcedure = "/reseal.v1.AccountService/AskReset"
 	// AccountServiceCancelResetProcedure is the procedure name of the AccountService's CancelReset RPC.
 	AccountServiceCancelResetProcedure = "/reseal.v1.AccountService/CancelReset"
+	// AccountServiceOfferListProcedure is the procedure name of the AccountService's OfferList RPC.
+	AccountServiceOfferListProcedure = "/reseal.v1.AccountService/OfferList"
 	// AccountServiceOpenResetProcedure is the procedure name of the AccountService's OpenReset RPC.
 	AccountServiceOpenResetProcedure = "/reseal.v1.AccountService/OpenReset"
 	// AccountServiceStartResetProcedure is the procedure name of the AccountService's StartReset RPC.
@@ -238,6 +240,13 @@ var (
 			Procedure:  AccountServiceCancelResetProcedure,
 		}
 	})
+	accountServiceOfferListSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_reseal_v1_account_proto.Services().ByName("AccountService").Methods().ByName("OfferList"),
+			Procedure:  AccountServiceOfferListProcedure,
+		}
+	})
 	accountServiceOpenResetSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -355,6 +364,9 @@ type AccountServiceClient interface {
 	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
 	// CancelReset ends what was announced; every session may.
 	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// OfferList gives a server the account's newest list again, which it has
+	// forgotten: it was put back from a copy.
+	OfferList(context.Context, *v1.OfferListRequest) (*v1.OfferListResponse, error)
 	// OpenReset makes a session for a reset that the operator announced, on the
 	// word of its code; without a session.
 	OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error)
@@ -430,6 +442,9 @@ type AccountServiceHandler interface {
 	AskReset(context.Context, *v1.AskResetRequest) (*v1.AskResetResponse, error)
 	// CancelReset ends what was announced; every session may.
 	CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error)
+	// OfferList gives a server the account's newest list again, which it has
+	// forgotten: it was put back from a copy.
+	OfferList(context.Context, *v1.OfferListRequest) (*v1.OfferListResponse, error)
 	// OpenReset makes a session for a reset that the operator announced, on the
 	// word of its code; without a session.
 	OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error)
@@ -479,6 +494,7 @@ func RegisterAccountServiceHandler(server *connect.Server, svc AccountServiceHan
 		connect.Method{Spec: accountServiceRotateSpec(), Handler: adapter.rotate},
 		connect.Method{Spec: accountServiceAskResetSpec(), Handler: adapter.askReset},
 		connect.Method{Spec: accountServiceCancelResetSpec(), Handler: adapter.cancelReset},
+		connect.Method{Spec: accountServiceOfferListSpec(), Handler: adapter.offerList},
 		connect.Method{Spec: accountServiceOpenResetSpec(), Handler: adapter.openReset},
 		connect.Method{Spec: accountServiceStartResetSpec(), Handler: adapter.startReset},
 		connect.Method{Spec: accountServiceFinishResetSpec(), Handler: adapter.finishReset},
@@ -573,6 +589,10 @@ func (UnimplementedAccountServiceHandler) AskReset(context.Context, *v1.AskReset
 
 func (UnimplementedAccountServiceHandler) CancelReset(context.Context, *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.CancelReset is not implemented")
+}
+
+func (UnimplementedAccountServiceHandler) OfferList(context.Context, *v1.OfferListRequest) (*v1.OfferListResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "reseal.v1.AccountService.OfferList is not implemented")
 }
 
 func (UnimplementedAccountServiceHandler) OpenReset(context.Context, *v1.OpenResetRequest) (*v1.OpenResetResponse, error) {
@@ -774,6 +794,14 @@ func (c *accountServiceClient) AskReset(ctx context.Context, req *v1.AskResetReq
 func (c *accountServiceClient) CancelReset(ctx context.Context, req *v1.CancelResetRequest) (*v1.CancelResetResponse, error) {
 	var res v1.CancelResetResponse
 	if err := c.client.CallUnary(ctx, accountServiceCancelResetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *accountServiceClient) OfferList(ctx context.Context, req *v1.OfferListRequest) (*v1.OfferListResponse, error) {
+	var res v1.OfferListResponse
+	if err := c.client.CallUnary(ctx, accountServiceOfferListSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1095,6 +1123,18 @@ func (h accountServiceHandler) cancelReset(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	res, err := h.svc.CancelReset(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h accountServiceHandler) offerList(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OfferListRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.OfferList(ctx, &req)
 	if err != nil {
 		return err
 	}
