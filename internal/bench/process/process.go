@@ -1,0 +1,117 @@
+// Package process runs a server as a child process on a core of its own, and
+// reads what a process has used: processor time and memory.
+//
+// Both come from the kernel, so the server that is measured does nothing for it.
+// They are had on Linux; elsewhere the functions return [ErrUnsupported], and
+// nothing is pinned.
+package process
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrUnsupported is returned where the system does not tell.
+var ErrUnsupported = errors.New("process: not known on this system")
+
+// Times that a server gets.
+const (
+	startPatience = 30 * time.Second
+	stopPatience  = 30 * time.Second
+)
+
+// NoCore leaves a server on whatever core the system chooses.
+const NoCore = -1
+
+// Server is a running server.
+type Server struct {
+	// URL is where clients find it.
+	URL string
+
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // of the exit, once exited is closed
+}
+
+// Start starts a server that prints, as `reseal serve --json` does, an object
+// with its url as its first line, and waits for it. core is the one that it may
+// run on, or [NoCore]. What it writes to its standard error goes to the file log.
+func Start(ctx context.Context, cmd *exec.Cmd, core int, log string) (*Server, error) {
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s := &Server{cmd: cmd, exited: make(chan struct{})}
+	cmd.Stderr = f
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := startOn(core, cmd); err != nil {
+		return nil, fmt.Errorf("the server does not start: %w", err)
+	}
+	url := make(chan string, 1)
+	go s.read(out, url)
+	select {
+	case s.URL = <-url:
+		return s, nil
+	case <-s.exited:
+		b, _ := os.ReadFile(log)
+		return nil, fmt.Errorf("the server ended at once (%v): %s", s.err, strings.TrimSpace(string(b)))
+	case <-ctx.Done():
+		s.kill()
+		return nil, context.Cause(ctx)
+	case <-time.After(startPatience):
+		s.kill()
+		return nil, errors.New("the server does not take connections")
+	}
+}
+
+// read reads the server's standard output to its end, and then its exit.
+func (s *Server) read(out io.Reader, url chan<- string) {
+	lines := bufio.NewScanner(out)
+	if lines.Scan() {
+		var hello struct {
+			URL string `json:"url"`
+		}
+		if json.Unmarshal(lines.Bytes(), &hello) == nil && hello.URL != "" {
+			url <- hello.URL
+		}
+	}
+	_, _ = io.Copy(io.Discard, out)
+	s.err = s.cmd.Wait()
+	close(s.exited)
+}
+
+// PID is the process id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Stop asks the server to end in good order, and kills it where it does not.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.kill()
+		return nil // it has ended already, or there are no signals here
+	}
+	select {
+	case <-s.exited:
+		return s.err
+	case <-time.After(stopPatience):
+		s.kill()
+		return errors.New("the server did not drain in time")
+	}
+}
+
+func (s *Server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+}
