@@ -53,7 +53,7 @@ func commands() []func(*cli) *cobra.Command {
 		newSend, newInbox, newOpen, newUnsend, newWatch, newAgent,
 		newDevices, newContacts,
 		newPasswd, newRecover, newRotate, newReset, newCloseAccount,
-		newDoctor, newDemo, newAdmin,
+		newDoctor, newDemo, newBench, newAdmin,
 		newNames, newErrorsHelp,
 	}
 }

@@ -78,6 +78,16 @@ var edges = []edge{
 		why:  "a world for tests can forge lists: only tests have it",
 	},
 	{
+		from: []string{rootPackage, "client/...", "server/...", "api/...", "resealtest"},
+		to:   []string{"internal/bench/..."},
+		why:  "what is measured knows nothing of it: the server under measurement is the one that people run",
+	},
+	{
+		from: []string{"internal/bench/..."},
+		to:   []string{"server/...", "store/..."},
+		why:  "a server is measured from outside, as a process of its own",
+	},
+	{
 		from: []string{"store/pebble", "store/memory"},
 		to:   []string{"store/storetest"},
 		why:  "the suite is test code",

@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/reseal/reseal/internal/bench/histogram"
+)
+
+// Figure is something that can be measured; it yields one or more values.
+type Figure struct {
+	Name string
+	// Definition says what exactly is measured, in sentences for people.
+	Definition string
+	// Values are the names of what it yields, without the figure's own, each
+	// with its unit and meaning.
+	Values []Meaning
+
+	run func(context.Context, *stage) error
+}
+
+// Meaning says what a value of a figure is.
+type Meaning struct{ Name, Unit, What string }
+
+// Value is one number that was measured.
+type Value struct {
+	// Figure is the figure's name, a dot, and the value's.
+	Figure string  `json:"figure"`
+	Value  float64 `json:"value"`
+	Unit   string  `json:"unit"`
+	// Count is how many were measured; of these are the percentiles, in the unit
+	// of the value, which is the median then. All 0 where there are none.
+	Count uint64  `json:"count,omitempty"`
+	P50   float64 `json:"p50,omitempty"`
+	P90   float64 `json:"p90,omitempty"`
+	P99   float64 `json:"p99,omitempty"`
+	Max   float64 `json:"max,omitempty"`
+	// Seconds is how long it was measured, and the cores are how busy server and
+	// clients were meanwhile: whichever is near the number of cores that it has
+	// was the limit. 0 for unknown.
+	Seconds     float64 `json:"seconds,omitempty"`
+	ServerCores float64 `json:"server_cores,omitempty"`
+	ClientCores float64 `json:"client_cores,omitempty"`
+}
+
+// latency is a value out of a histogram, in ms.
+func latency(h *histogram.Histogram) Value {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	p50 := ms(h.Quantile(0.5))
+	return Value{Value: p50, Unit: "ms", Count: h.Count(), P50: p50, P90: ms(h.Quantile(0.9)), P99: ms(h.Quantile(0.99)), Max: ms(h.Max())}
+}
+
+// UnknownFigureError is a name that no figure has.
+type UnknownFigureError struct{ Name string }
+
+func (e *UnknownFigureError) Error() string {
+	return fmt.Sprintf("bench: no figure %q; there are %s", e.Name, strings.Join(names(), ", "))
+}
+
+func names() (all []string) {
+	for _, f := range Figures() {
+		all = append(all, f.Name)
+	}
+	return all
+}
+
+// choose are the figures with these names, in the order of the table; all without
+// a name.
+func choose(only []string) ([]Figure, error) {
+	for _, name := range only {
+		if !slices.Contains(names(), name) {
+			return nil, &UnknownFigureError{name}
+		}
+	}
+	return slices.DeleteFunc(Figures(), func(f Figure) bool {
+		return len(only) > 0 && !slices.Contains(only, f.Name)
+	}), nil
+}
