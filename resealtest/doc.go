@@ -1,7 +1,7 @@
 // Package resealtest lets the tests of an app play what happens to people: a
 // phone without a network, a login on another phone, a message whose key has not
-// come, a view that another device took, a server that lies, disks that are
-// full. There is a real server in the test's process, with its records in
+// come, a view that another device took, a server that lies, or has no room
+// left. There is a real server in the test's process, with its records in
 // memory, and real installations in folders of their own; no port is opened
 // (unless [World.URL] is asked for), and nothing is weaker or less checked than
 // in production. A sign-up or a login costs about a tenth of a second, most of
@@ -23,10 +23,10 @@
 // # The parts
 //
 // A [World] is the server and the time. A [Phone] is a machine: a folder, a
-// network that can be cut off or slowed, a clock that can be wrong, a disk that
-// can be full. A [Device] is somebody's account on a phone; it has all methods of
-// [reseal.Account] and of its phone. [World.Device] signs up whom nobody knows
-// yet, and logs everybody else in on one more phone.
+// network that can be cut off or slowed, a clock that can be wrong. A [Device] is
+// somebody's account on a phone; it has all methods of [reseal.Account] and of
+// its phone. [World.Device] signs up whom nobody knows yet, and logs everybody
+// else in on one more phone.
 //
 // # The app's own code
 //

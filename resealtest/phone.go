@@ -14,7 +14,7 @@ import (
 // Options.HTTP is told that no server answers.
 const url = "http://127.0.0.1:1"
 
-// Phone is a machine with a folder, a network, a clock and a disk.
+// Phone is a machine with a folder, a network and a clock.
 type Phone struct {
 	w     *World
 	dir   string
