@@ -80,14 +80,8 @@ func (s *step) probed(req *resealv1.AddWrapsRequest, resp *resealv1.AddWrapsResp
 	if len(req.MessageId) != len(message.ID{}) {
 		return
 	}
-	id := message.ID(req.MessageId)
-	if out := s.out(id); out != nil && out.State == outStored && !out.Copy && len(resp.GetStale()) > 0 && out.Stale < maxStale {
-		s.count.Stale++
-		out.Stale++
-		s.rewrap(id, out, resp.Stale)
-		s.saveOut(id, out)
-	}
-	s.tellEnd(id, resp.GetEnd())
+	// Who came since it was sent asks for their key.
+	s.tellEnd(message.ID(req.MessageId), resp.GetEnd())
 }
 
 // notThere takes a refusal of a probe.
