@@ -59,6 +59,9 @@ func New() *Metrics {
 		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "reseal_" + c.name + "_total", Help: c.help}, labels)
 		m.counters[c.name] = vec
 		m.registry.MustRegister(vec)
+		if c.label == "" {
+			vec.WithLabelValues() // there from the start, so that the first event is an increase
+		}
 	}
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 15) // 0.5 ms to 8 s
 	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{

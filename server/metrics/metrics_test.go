@@ -87,3 +87,15 @@ func TestStoreIsTimed(t *testing.T) {
 	}
 	has(t, m, `reseal_store_commit_seconds_count{result="committed"} 1`, `reseal_store_commit_seconds_count{result="failed"} 1`)
 }
+
+// A counter without a label is there before its first event: where it appears
+// with it, an alarm on an increase misses it.
+func TestCountersBeginAtZero(t *testing.T) {
+	w := httptest.NewRecorder()
+	New().Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, c := range counters {
+		if line := "\nreseal_" + c.name + "_total 0\n"; c.label == "" && !strings.Contains(w.Body.String(), line) {
+			t.Errorf("no %q", line)
+		}
+	}
+}
