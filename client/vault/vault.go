@@ -146,6 +146,17 @@ func (v *Vault) found() error {
 	if v.header.slots > 0 {
 		return nil
 	}
+	names, err := v.fs.ReadDir()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		// Both are made after the file: it was here. Made anew, it would cost
+		// what the journal still has.
+		if strings.HasPrefix(name, journalPrefix) || strings.HasPrefix(name, sessionPrefix) {
+			return damaged(vaultName, "gone")
+		}
+	}
 	decoys, err := v.below(firstTaken)
 	if err != nil {
 		return err
