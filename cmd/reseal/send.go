@@ -31,6 +31,7 @@ type sendFlags struct {
 	text, name  string
 	textSet     bool
 	expires     duration
+	expiresSet  bool
 	keep, queue bool
 }
 
@@ -56,6 +57,7 @@ such a file and it has a "."; "./ben" is always a file.`,
 		Annotations: map[string]string{repeatKey: "keyed"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.textSet = cmd.Flags().Changed("text")
+			f.expiresSet = cmd.Flags().Changed("expires")
 			to, file, err := c.parseSend(args, f)
 			if err != nil {
 				return err
@@ -80,8 +82,8 @@ such a file and it has a "."; "./ben" is always a file.`,
 
 // parseSend tells handles from the file.
 func (c *cli) parseSend(args []string, f sendFlags) (to []string, file string, err error) {
-	if f.expires < 0 || time.Duration(f.expires) > maxLife {
-		return nil, "", usagef("30d is the most", "--expires %s", time.Duration(f.expires))
+	if f.expires < 0 || (f.expiresSet && f.expires == 0) || time.Duration(f.expires) > maxLife {
+		return nil, "", usagef("more than nothing, and 30d is the most", "--expires %s", time.Duration(f.expires))
 	}
 	last := args[len(args)-1]
 	isFile := !f.textSet || last == "-" || strings.ContainsAny(last, `/\`)
