@@ -58,6 +58,17 @@ func (s *Service) throttle(ctx context.Context, h handle.Handle, shown []byte, k
 	return s.Limiter.Allow(known, string(h)+"/"+string(hash[:]))
 }
 
+// throttleRecovery counts a start of a recovery, or of a reset by the operator's
+// code: whoever tries one may as well try the other.
+func (s *Service) throttleRecovery(ctx context.Context, h handle.Handle, shown []byte) error {
+	return s.throttle(ctx, h, shown, "recovery_known", func() error {
+		if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
+			return err
+		}
+		return s.Limiter.Allow("recovery_handle", string(h))
+	})
+}
+
 func (s *Service) knows(ctx context.Context, id identity.AccountID, shown []byte) (bool, error) {
 	hash, period := installation(id, shown), records.PeriodOf(s.now())
 	for _, n := range []uint32{period, period - 1} {

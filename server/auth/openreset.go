@@ -90,12 +90,7 @@ func (s *Service) OpenReset(ctx context.Context, req *resealv1.OpenResetRequest)
 	if err := checkInstallation(req.Installation); err != nil {
 		return nil, err
 	}
-	if err := s.throttle(ctx, h, req.Installation, "recovery_known", func() error {
-		if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
-			return err
-		}
-		return s.Limiter.Allow("recovery_handle", string(h))
-	}); err != nil {
+	if err := s.throttleRecovery(ctx, h, req.Installation); err != nil {
 		return nil, err
 	}
 	resp, err := s.openReset(ctx, h, code.Hash(), req)

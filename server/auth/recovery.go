@@ -33,12 +33,7 @@ func (s *Service) StartRecovery(ctx context.Context, req *resealv1.StartRecovery
 	if err := checkInstallation(req.Installation); err != nil {
 		return nil, err
 	}
-	if err := s.throttle(ctx, h, req.Installation, "recovery_known", func() error {
-		if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
-			return err
-		}
-		return s.Limiter.Allow("recovery_handle", string(h))
-	}); err != nil {
+	if err := s.throttleRecovery(ctx, h, req.Installation); err != nil {
 		return nil, err
 	}
 	resp, err := s.startRecovery(ctx, h, req)
