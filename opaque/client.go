@@ -2,6 +2,7 @@ package opaque
 
 import (
 	lib "github.com/bytemare/opaque"
+	"github.com/bytemare/opaque/message"
 
 	"github.com/reseal/reseal/handle"
 )
@@ -40,7 +41,7 @@ func (s suite) startRegistration(ids identities, password []byte, r random) (*Re
 
 // Finish takes the server's response and returns the record that the server
 // stores, RecordSize bytes, and the export key. It runs Argon2id: about 0.1 s
-// and 64 MiB. Errors: [ErrMessage]. The record lets its reader guess the
+// and 64 MiB, in one call at a time in a process, given back before it returns. Errors: [ErrMessage]. The record lets its reader guess the
 // password offline, given the server's setup: it goes to the server only.
 func (r *Registration) Finish(response []byte) (record []byte, key ExportKey, err error) {
 	defer r.client.ClearState()
@@ -48,7 +49,11 @@ func (r *Registration) Finish(response []byte) (record []byte, key ExportKey, er
 	if err != nil {
 		return nil, ExportKey{}, ErrMessage
 	}
-	rec, export, err := r.client.RegistrationFinalize(m, r.ids.client, r.ids.server, r.s.clientFinish(r.random))
+	var rec *message.RegistrationRecord
+	var export []byte
+	stretched(func() {
+		rec, export, err = r.client.RegistrationFinalize(m, r.ids.client, r.ids.server, r.s.clientFinish(r.random))
+	})
 	if err != nil {
 		return nil, ExportKey{}, ErrMessage
 	}
@@ -96,7 +101,7 @@ func (s suite) startLogin(ids identities, password []byte, r random) (*Login, []
 	return &Login{s: s, ids: ids, client: c}, m.Serialize(), nil
 }
 
-// Finish takes KE2. It runs Argon2id: about 0.1 s and 64 MiB. [ErrLogin] says
+// Finish takes KE2. It runs Argon2id as [Registration.Finish] does. [ErrLogin] says
 // that the password is wrong, or the handle unknown, or that this is not the
 // server that the password was registered with: nothing tells these apart.
 func (l *Login) Finish(ke2 []byte) (Result, error) {
@@ -111,7 +116,11 @@ func (l *Login) finish(ke2 []byte) (Result, []byte, error) {
 	if err != nil {
 		return Result{}, nil, ErrLogin
 	}
-	ke3, session, export, err := l.client.GenerateKE3(m, l.ids.client, l.ids.server, l.s.clientFinish(random{}))
+	var ke3 *message.KE3
+	var session, export []byte
+	stretched(func() {
+		ke3, session, export, err = l.client.GenerateKE3(m, l.ids.client, l.ids.server, l.s.clientFinish(random{}))
+	})
 	if err != nil {
 		return Result{}, nil, ErrLogin
 	}

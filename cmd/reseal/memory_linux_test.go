@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -114,4 +116,51 @@ func (m *machine) sum(name string) (sum [32]byte) {
 	}
 	h.Sum(sum[:0])
 	return sum
+}
+
+// TestMemoryOfOwner: what runs in the process that owns a home, because another
+// command asks it to, is in its memory: the logins that the doctor tries, and a change of
+// the password. There is room for one Argon2id at a time.
+func TestMemoryOfOwner(t *testing.T) {
+	const one, rest = 64 << 20, 24 << 20
+	m := newMachine(t)
+	m.does(nil, "ana", "signup", "ana")
+	owner := m.typed("ana", "agent")
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = owner.Process.Kill(); _ = owner.Wait() }()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	before, err := peak(owner.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var home finding
+		m.does(nil, "ana", "doctor")
+		r := m.at("ana", "doctor")
+		if err := json.Unmarshal([]byte(strings.Split(r.out, "\n")[1]), &home); err != nil || !strings.Contains(home.Detail, "another process") {
+			t.Fatalf("nobody else owns the home: %v, %s", err, r)
+		}
+	}
+	change := m.typed("ana", "passwd")
+	change.Env = append(change.Env, "RESEAL_NEW_PASSWORD="+secret+" anew")
+	if r := m.run(change); r.code != exitDone {
+		t.Fatal(r)
+	}
+	after, err := peak(owner.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("peak %d MiB, then %d MiB", before>>20, after>>20)
+	if after > (before+one+rest)*slack {
+		t.Errorf("the owner had %d MiB in memory, then %d: more than one Argon2id at a time", before>>20, after>>20)
+	}
 }
