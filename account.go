@@ -40,6 +40,9 @@ type Account struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	start  time.Time
+	// since is when the user began to log in, or to start; run's own, and 0
+	// once a connection stands.
+	since identity.Time
 
 	// mu guards what follows, the engine first of all: one step at a time, its batch stored before the
 	// next step and before any of its effects.
@@ -63,8 +66,9 @@ type Account struct {
 	leaving atomic.Bool
 }
 
-// start opens the engine of a section and lets it run.
-func (in *Installation) start(section *vault.Section, server, token string) (*Account, error) {
+// start opens the engine of a section and lets it run; began is when its user
+// began to log in, or to start.
+func (in *Installation) start(section *vault.Section, server, token string, began identity.Time) (*Account, error) {
 	e, err := client.Open(section, in.o.Rand)
 	if err != nil {
 		_ = section.Close()
@@ -82,7 +86,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 	}
 	a := &Account{
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
-		token: vault.Token(secretmem.New([]byte(token))), log: in.o.Log, start: time.Now(), fileKey: names,
+		token: vault.Token(secretmem.New([]byte(token))), log: in.o.Log, start: time.Now(), since: began, fileKey: names,
 	}
 	a.watched.Store(-1)
 	a.blobs = a.newTransfer(server)
@@ -102,7 +106,7 @@ func (in *Installation) start(section *vault.Section, server, token string) (*Ac
 
 // resume opens an account with the server's half of its session share.
 func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account, error) {
-	token := string(s.Token)
+	token, began := string(s.Token), in.now()
 	r, err := in.connect(s.Server, link.NewToken(token))
 	if err != nil {
 		return nil, err
@@ -127,7 +131,7 @@ func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account,
 	if err != nil {
 		return nil, vaultError(err)
 	}
-	return in.start(section, s.Server, token)
+	return in.start(section, s.Server, token, began)
 }
 
 // resumeFailed forgets a session that the server ended: the section stays,
@@ -150,13 +154,6 @@ func (a *Account) Device() identity.DeviceID { return a.device }
 
 // Server is the URL of the account's server.
 func (a *Account) Server() string { return a.remote.url }
-
-// Counters are the device's figures since the account was opened.
-func (a *Account) Counters() client.Counters {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.engine.Counters()
-}
 
 // Skew is the server's clock minus the device's; known is false before the
 // first connection.

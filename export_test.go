@@ -112,3 +112,10 @@ func Secrets(ctx context.Context, a *Account, pass []byte, yield func(name strin
 	}
 	return nil
 }
+
+// Names are the names of the device's records with a prefix.
+func Names(a *Account, prefix string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.section.Names(prefix)
+}

@@ -199,6 +199,7 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	if in.hasSession(ctx, name) {
 		return nil, Login{}, ErrLoggedIn
 	}
+	began := in.now()
 	c, err := in.authenticate(ctx, in.o.Server, name, pass)
 	if err != nil {
 		return nil, Login{}, err
@@ -211,7 +212,7 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	if err != nil {
 		return nil, how, in.callError(err)
 	}
-	a, err := in.logged(section, c.handle, c.account, c.session, share)
+	a, err := in.logged(began, section, c.handle, c.account, c.session, share)
 	return a, how, err
 }
 
@@ -227,8 +228,9 @@ func (in *Installation) hasSession(ctx context.Context, name string) bool {
 	return slices.ContainsFunc(sessions, func(s *vault.Session) bool { return s.Handle == string(h) })
 }
 
-// logged stores the session record and starts the account.
-func (in *Installation) logged(section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
+// logged stores the session record and starts the account, whose user began at
+// the given time.
+func (in *Installation) logged(began identity.Time, section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
 	if len(share) != len(vault.SessionShare{}) {
 		_ = section.Close()
 		return nil, as(ErrServer, errors.New("session share"))
@@ -244,7 +246,7 @@ func (in *Installation) logged(section *vault.Section, h handle.Handle, id ident
 		_ = section.Close()
 		return nil, vaultError(err)
 	}
-	return in.start(section, in.o.Server, text)
+	return in.start(section, in.o.Server, text, began)
 }
 
 // section finds the account's section here and opens it, or makes a new one

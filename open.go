@@ -59,7 +59,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 		src, segs, file, done, err = a.inlineAnew(ctx, id)
 	}
 	if err != nil {
-		return err
+		return a.unreadable(id, err)
 	}
 	defer done()
 	r, err := segs.NewReader(src, o.CEK, seal.Origin{Kind: uint8(o.Header.Kind), Sender: o.Header.Sender})
@@ -72,7 +72,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 	}
 	defer func() { _ = a.step(client.EndView{ID: id}) }()
 	if err := a.grant(ctx, o); err != nil {
-		return err
+		return a.unreadable(id, err)
 	}
 	m, err := a.Find(ctx, id.String())
 	if err != nil {
@@ -89,6 +89,15 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 		return ErrNotShown
 	}
 	return a.step(client.Viewed{ID: id})
+}
+
+// unreadable notes where a message cannot be had, for the figures, and returns
+// why.
+func (a *Account) unreadable(id MessageID, why error) error {
+	if errors.Is(why, ErrGone) || errors.Is(why, ErrAltered) || errors.Is(why, ErrNotAtServer) {
+		a.stepLogged(client.Unreadable{ID: id})
+	}
+	return why
 }
 
 // opening is what it takes to open a message.

@@ -51,6 +51,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	if in.hasSession(ctx, name) {
 		return nil, none, Login{}, ErrLoggedIn
 	}
+	began := in.now()
 	r, err := in.startRecovery(ctx, in.o.Server, h, code)
 	if err != nil {
 		return nil, none, Login{}, err
@@ -81,7 +82,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	if err != nil {
 		return nil, next, how, in.callError(err)
 	}
-	a, err := in.logged(section, h, c.account, c.session, share)
+	a, err := in.logged(began, section, h, c.account, c.session, share)
 	return a, next, how, err
 }
 

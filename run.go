@@ -84,9 +84,10 @@ func (a *Account) stream(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	a.events.send(Event{Kind: KindConnected, Time: a.in.o.Now()})
-	if err := a.step(client.Connected{}); err != nil {
+	if err := a.step(client.Connected{Since: a.since}); err != nil {
 		return err
 	}
+	a.since = 0 // from now on, only the network comes back
 	return a.receive(ctx, cancel, events, &wg)
 }
 

@@ -104,7 +104,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	if err != nil {
 		return nil, RecoveryCode{}, n.giveUp(err)
 	}
-	a, err := in.logged(n.section, h, id, session, resp.SessionShare)
+	a, err := in.logged(in.now(), n.section, h, id, session, resp.SessionShare)
 	return a, code, err
 }
 

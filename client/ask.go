@@ -205,6 +205,7 @@ func (s *step) wanted(want map[identity.AccountID][]message.ID, id message.ID) {
 		return
 	}
 	if p := s.peer(h.Sender); p.blocked || p.alarm {
+		s.holdTime(id, in)
 		return // held back until the user decides
 	}
 	for _, to := range []identity.AccountID{s.e.id.account, h.Sender} {

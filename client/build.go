@@ -52,7 +52,6 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 	s.tx.put(usesName(q.Content, h.ID.String()), present)
 	s.tx.put(prefixActive+h.ID.String(), present)
 	s.tx.put(expireName(h.Expires, "out/"+h.ID.String()), present)
-	s.count.Sends++
 	s.do(Call{"send/" + h.ID.String(), req})
 }
 

@@ -16,8 +16,8 @@
 // outstanding is a function of the stored records alone (Outstanding), so a
 // crash between any two lines loses nothing: after a restart the same effects
 // come out again, with the same bytes where bytes were ever sent. What the
-// engine keeps in memory only (counters, the first tick that saw a message
-// expired) may be lost without harm.
+// engine keeps in memory only (the first tick that saw a message expired) may be
+// lost without harm.
 //
 // # Trust
 //

@@ -37,7 +37,7 @@ type Engine struct {
 	rand  io.Reader
 	self  *state.Self
 	id    ids
-	count Counters
+	count figures
 	// pastExpiry holds the monotonic time of the first tick that saw the
 	// wall clock past a message's expiry (erasing needs two, an hour apart).
 	pastExpiry map[string]time.Duration
@@ -49,6 +49,8 @@ type Engine struct {
 	noCert map[string]bool
 	// connectedAt is when the sync under way began, at the latest.
 	connectedAt identity.Time
+	// backAt is from when the connection under way counts for its user.
+	backAt identity.Time
 	// offered is the version of the own list that the server was given again on
 	// this connection.
 	offered uint64
@@ -96,6 +98,7 @@ func Open(st State, rand io.Reader) (*Engine, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: no self", ErrState)
 	}
+	e.loadFigures()
 	return e, e.loadSelf(b)
 }
 
@@ -122,8 +125,12 @@ func (e *Engine) Device() identity.DeviceID { return e.id.device }
 // Handle is the account's own handle.
 func (e *Engine) Handle() string { return e.self.Handle }
 
-// Counters are the engine's figures since it was opened.
-func (e *Engine) Counters() Counters { return e.count }
+// Counters are the device's figures since it was made.
+func (e *Engine) Counters() Counters { return e.count.Counters }
+
+// Times are the device's times to readable since it was made: of the messages
+// that needed no retry, and of those that did.
+func (e *Engine) Times() (atOnce, retried Times) { return e.count.atOnce, e.count.retried }
 
 // Wipe forgets everything but the counters: the engine knows nobody and has no
 // key any more. Step must not be called afterwards.
@@ -157,8 +164,10 @@ func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 	s := &step{e: e, clock: c, now: c.Wall, tx: tx{under: e.state, over: map[string]*[]byte{}}}
 	e.server = c.Server
 	err := s.handle(ev)
+	var count figures
 	if err == nil {
 		s.noteBook()
+		count = s.saveFigures(ev)
 		err = s.tx.err
 	}
 	if err != nil {
@@ -167,7 +176,7 @@ func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 	if s.self != nil {
 		e.self = s.self
 	}
-	e.count.add(s.count)
+	e.count = count
 	for _, name := range s.tx.order {
 		if strings.HasPrefix(name, prefixContact) {
 			e.watched = nil
@@ -205,6 +214,8 @@ type step struct {
 	tx      tx
 	effects []Effect
 	count   Counters
+	// waited are the messages that have become readable.
+	waited []wait
 	// live tells that what arrives comes over the event stream, after a sync.
 	live bool
 	// dirty are the contacts that the book has to follow.
@@ -237,6 +248,10 @@ func (s *step) handle(ev Event) error {
 	switch ev := ev.(type) {
 	case Connected:
 		s.e.behind, s.e.noCert, s.e.connectedAt = true, map[string]bool{}, s.now
+		s.e.backAt = s.now
+		if ev.Since != 0 && ev.Since < s.now {
+			s.e.backAt = ev.Since
+		}
 		s.e.rereading = rereading{last: s.e.rereading.last}
 		s.e.offered = 0
 		s.beforeProbe()
@@ -277,6 +292,8 @@ func (s *step) handle(ev Event) error {
 		return s.downloaded(ev)
 	case Viewed:
 		return s.viewed(ev)
+	case Unreadable:
+		return s.unreadable(ev)
 	case EndView:
 		delete(s.e.views, ev.ID)
 		return nil

@@ -16,7 +16,12 @@ type Event interface{ event() }
 
 // Connected: the connection to the server stands and the session is good. All
 // outstanding effects come out again.
-type Connected struct{}
+type Connected struct {
+	// Since is from when the time to readable counts of what came while the
+	// device was away, by the device's clock: when its user began to log in, or
+	// started it. 0 is now: the network is back.
+	Since identity.Time
+}
 
 // Disconnected: the connection is gone.
 type Disconnected struct{}
@@ -121,6 +126,10 @@ type Downloaded struct {
 	Size                uint64
 }
 
+// Unreadable: the server has no ciphertext of a message, or not as it was sent.
+// Both may change until the message expires.
+type Unreadable struct{ ID message.ID }
+
 // Viewed: the content was shown completely.
 type Viewed struct{ ID message.ID }
 
@@ -174,6 +183,7 @@ func (Send) event()          {}
 func (Unsend) event()        {}
 func (View) event()          {}
 func (Downloaded) event()    {}
+func (Unreadable) event()    {}
 func (Viewed) event()        {}
 func (EndView) event()       {}
 func (ChangeContact) event() {}

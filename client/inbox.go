@@ -103,7 +103,10 @@ func (s *step) arrived(p *resealv1.Pending) {
 		isNew = true
 		in = &state.In{
 			Header: bytes.Clone(p.Header), State: inWaiting, SeenAt: uint64(s.now), Copy: p.Copy, Live: s.live && len(p.Wraps) == 0,
-			Inline: p.Inline, Segments: p.Segments,
+			Inline: p.Inline, Segments: p.Segments, WaitFrom: s.waitsFrom(),
+		}
+		if !in.Copy {
+			s.count.Received++
 		}
 		if !p.Copy && s.isStranger(h.Sender) {
 			s.noteStranger(h.ID, h.Sender, in)
@@ -194,12 +197,13 @@ func (s *step) open(h message.Header, in *state.In) {
 	switch v {
 	case good:
 	case newer:
-		in.State = inUpdate
+		in.State, in.Held = inUpdate, true
 		s.saveIn(h.ID, in)
 		s.closeAsks(h.ID)
 		return
 	default:
 		in.State = inWaiting
+		in.Held = in.Held || v == held
 		s.saveIn(h.ID, in)
 		s.wantWraps(h.ID, in)
 		return
@@ -217,18 +221,7 @@ func (s *step) open(h message.Header, in *state.In) {
 	if s.tellEnd(h.ID, told); s.hasEnded(h.ID) { // before the key came
 		return
 	}
-	s.count.Opened++
-	if in.Retried {
-		s.count.Retried++
-		switch {
-		case from.Account == s.e.id.account:
-			s.count.ByOwn++
-		case from.Device == h.SenderDevice:
-			s.count.BySender++
-		default:
-			s.count.BySenderOther++
-		}
-	}
+	s.countOpened(h, in, from)
 	s.show(Ready{
 		ID: h.ID, From: h.Sender, SenderDevice: h.SenderDevice, Waited: s.now.Sub(identity.Time(in.SeenAt)),
 		Retried: in.Retried, ByAccount: from.Account, ByDevice: from.Device,

@@ -257,11 +257,15 @@ func (s *step) outcome(h message.Header, out *state.Out, st message.State) {
 		return
 	}
 	out.StoredAt = uint64(s.now)
+	s.count.Sends++
 	s.show(Stored{ID: h.ID, Client: message.ClientID(out.ClientId), To: h.Recipient, Devices: len(out.Wrapped)})
 }
 
 // endIn deletes every copy of the keys and the content of a message to us.
 func (s *step) endIn(id message.ID, in *state.In, st message.State) {
+	if h, err := message.ParseHeader(in.Header); err == nil && st == message.StateExpired {
+		s.countExpired(h, in)
+	}
 	in.State = inEnded[st]
 	if in.File != "" {
 		s.do(Forget{in.File})

@@ -34,8 +34,13 @@ func (s *step) sent(id message.ID, resp *resealv1.SendResponse) {
 	again := out.StoredAt != 0 // the user was told long ago
 	out.State, out.Request, out.StoredAt = outStored, nil, uint64(s.now)
 	before := len(out.Wrapped)
+	if !again {
+		s.count.Sends++
+	}
 	if len(resp.Stale) > 0 {
-		s.count.Stale++
+		if !again {
+			s.count.Stale++
+		}
 		out.Stale++
 		s.rewrap(id, out, resp.Stale)
 	}
@@ -137,7 +142,6 @@ func (s *step) wrapsAdded(name string, req *resealv1.AddWrapsRequest, resp *rese
 	s.tx.delete(name)
 	id := message.ID(req.MessageId)
 	if out := s.out(id); out != nil && out.State == outStored && !out.Copy && len(resp.Stale) > 0 && out.Stale < maxStale {
-		s.count.Stale++
 		out.Stale++
 		s.rewrap(id, out, resp.Stale)
 		s.saveOut(id, out)

@@ -41,6 +41,7 @@ type Batch []Write
 const (
 	nameSelf      = "self"
 	nameBook      = "book" // the account book, encoded as package book does
+	nameCounters  = "counters"
 	prefixEpoch   = "epoch/"
 	prefixContact = "contact/"
 	prefixHandle  = "handle/"

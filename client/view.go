@@ -88,6 +88,7 @@ func (s *step) downloaded(ev Downloaded) error {
 		}
 		return nil
 	}
+	in.Unreadable = false
 	in.File, in.Name, in.Type, in.Caption, in.Size = ev.File, ev.Name, ev.Type, ev.Caption, ev.Size
 	s.saveIn(ev.ID, in)
 	return nil

@@ -1,11 +1,11 @@
 package demo
 
 import (
-	"slices"
 	"time"
 
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/identity"
 )
 
 // promise is what is to become of a message.
@@ -31,23 +31,32 @@ type parcel struct {
 	began time.Time
 }
 
-// ledger is the book of everything that was promised.
+// ledger is the book of everything that was promised, and of what the devices
+// have counted (docs/figures.md).
 type ledger struct {
 	parcels []*parcel
-	waits   []time.Duration
-	counts  map[string]uint64
+	devices map[identity.DeviceID]counted
 }
 
-// retire takes the counters of an account in, before it is closed.
-func (l *ledger) retire(c client.Counters) {
-	if l.counts == nil {
-		l.counts = map[string]uint64{}
+// counted is what one device has counted since it was made.
+type counted struct {
+	client.Counters
+	atOnce, retried client.Times
+}
+
+// note takes down what a device has counted. It goes on counting when it is
+// logged in or started again, so the last word stands.
+func (l *ledger) note(a *reseal.Account) {
+	if l.devices == nil {
+		l.devices = map[identity.DeviceID]counted{}
 	}
-	c.Each(func(name string, n uint64) { l.counts[name] += n })
+	c := counted{Counters: a.Counters()}
+	c.atOnce, c.retried = a.Times()
+	l.devices[a.Device()] = c
 }
 
-// lost are the messages of which a promise was not kept.
-func (l *ledger) lost() (out []*parcel) {
+// broken are the messages of which a promise was not kept.
+func (l *ledger) broken() (out []*parcel) {
 	for _, p := range l.parcels {
 		if !p.kept {
 			out = append(out, p)
@@ -56,21 +65,14 @@ func (l *ledger) lost() (out []*parcel) {
 	return out
 }
 
-// quantile is the least wait that a part q of all waits does not exceed.
-func (l *ledger) quantile(q float64) time.Duration {
-	if len(l.waits) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(l.waits))
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
-
 // figures are the end of the story, in --json the last line.
 type figures struct {
 	Messages      int     `json:"messages"`
-	Lost          int     `json:"lost"`
+	Broken        int     `json:"promises_broken"`
+	Lost          uint64  `json:"lost"`
 	Sends         uint64  `json:"sends"`
 	StaleSends    uint64  `json:"stale_sends"`
+	Received      uint64  `json:"received"`
 	Opened        uint64  `json:"keys_received"`
 	RetriesNeeded uint64  `json:"retries_needed"`
 	AnsweredOwn   uint64  `json:"answered_by_own_device"`
@@ -80,6 +82,7 @@ type figures struct {
 	Alarms        uint64  `json:"alarms"`
 	P50           float64 `json:"readable_p50_seconds"`
 	P80           float64 `json:"readable_p80_seconds"`
+	P99           float64 `json:"readable_p99_seconds"`
 	Max           float64 `json:"readable_max_seconds"`
 	Bytes         int64   `json:"bytes_compared"`
 	Files         int     `json:"files_searched"`
@@ -89,14 +92,23 @@ type figures struct {
 	Steps         int     `json:"steps"`
 	Failed        int     `json:"failed"`
 	Seconds       float64 `json:"seconds"`
+
+	p50, p80, p99, max time.Duration
 }
 
 func (l *ledger) figures() figures {
-	n := l.counts
+	var n client.Counters
+	var times client.Times
+	for _, c := range l.devices {
+		n.Add(c.Counters)
+		times.Merge(c.atOnce)
+		times.Merge(c.retried)
+	}
 	return figures{
-		Messages: len(l.parcels), Lost: len(l.lost()), Sends: n["sends"], StaleSends: n["stale"], Opened: n["opened"],
-		RetriesNeeded: n["retries"], AnsweredOwn: n["by_own"], AnsweredBy: n["by_sender"], AnsweredOther: n["by_sender_other"],
-		BadWraps: n["bad_wraps"], Alarms: n["alarms"],
-		P50: seconds(l.quantile(0.5)), P80: seconds(l.quantile(0.8)), Max: seconds(l.quantile(1)),
+		Messages: len(l.parcels), Broken: len(l.broken()), Lost: n.Lost, Sends: n.Sends, StaleSends: n.Stale,
+		Received: n.Received, Opened: n.Opened, RetriesNeeded: n.Retries,
+		AnsweredOwn: n.ByOwn, AnsweredBy: n.BySender, AnsweredOther: n.BySenderOther, BadWraps: n.BadWraps, Alarms: n.Alarms,
+		P50: seconds(times.Quantile(0.5)), P80: seconds(times.Quantile(0.8)), P99: seconds(times.Quantile(0.99)), Max: seconds(times.Max()),
+		p50: times.Quantile(0.5), p80: times.Quantile(0.8), p99: times.Quantile(0.99), max: times.Max(),
 	}
 }

@@ -68,7 +68,7 @@ func (m *machine) off() error {
 		return nil
 	}
 	for _, a := range m.in.Accounts() {
-		m.s.ledger.retire(a.Counters())
+		m.s.ledger.note(a)
 	}
 	err := m.in.Close()
 	m.in = nil
@@ -114,7 +114,7 @@ func (s *story) logIn(ctx context.Context, m *machine, p person) (*device, resea
 
 func (d *device) logOut(ctx context.Context) error {
 	left, err := d.LogOut(ctx, reseal.LogOutOptions{})
-	d.on.s.ledger.retire(d.Counters())
+	d.on.s.ledger.note(d.Account)
 	if err == nil && left != 0 {
 		err = fmt.Errorf("%d things are left unsecured", left)
 	}
@@ -193,7 +193,7 @@ func (d *device) await(ctx context.Context, p *parcel, want client.MessageState)
 	}
 }
 
-// readable waits until a message can be opened, and books how long that took:
+// readable waits until a message can be opened, and tells how long that took:
 // from the moment when it was sent, its reader logged in, or the only one who
 // could answer came, whichever was last.
 func (s *story) readable(ctx context.Context, d *device, p *parcel, since ...time.Time) (time.Duration, error) {
@@ -206,7 +206,6 @@ func (s *story) readable(ctx context.Context, d *device, p *parcel, since ...tim
 			last = t
 		}
 	}
-	s.ledger.waits = append(s.ledger.waits, now.Sub(last))
 	return now.Sub(last), nil
 }
 

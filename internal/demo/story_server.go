@@ -147,13 +147,13 @@ func (s *story) end() {
 	for _, m := range s.machines {
 		if m.in != nil {
 			for _, a := range m.in.Accounts() {
-				s.ledger.retire(a.Counters())
+				s.ledger.note(a)
 			}
 		}
 	}
-	lost := s.ledger.lost()
-	s.broken = s.broken || len(lost) > 0
+	broken := s.ledger.broken()
 	f := s.ledger.figures()
+	s.broken = s.broken || len(broken) > 0 || f.Lost > 0
 	f.Bytes, f.Files, f.Searched = s.compared, s.searched.files, s.searched.bytes
 	f.Secrets, f.Found = len(s.wanted()), len(s.searched.found)
 	f.Steps, f.Failed, f.Seconds = s.n.steps, s.n.failed, seconds(time.Since(s.n.began))
@@ -161,10 +161,10 @@ func (s *story) end() {
 		s.n.object(map[string]any{"figures": f})
 		return
 	}
-	s.summary(f, lost)
+	s.summary(f, broken)
 }
 
-func (s *story) summary(f figures, lost []*parcel) {
+func (s *story) summary(f figures, broken []*parcel) {
 	y := s.n.style
 	var b bytes.Buffer
 	row := func(name, format string, args ...any) {
@@ -172,13 +172,14 @@ func (s *story) summary(f figures, lost []*parcel) {
 	}
 	row("messages", "%d sent, %s compared byte for byte", f.Messages, terminal.Size(uint64(f.Bytes)))
 	row("stale sends", "%d of %d, caught on the sender's side", f.StaleSends, f.Sends)
-	row("retries needed", "%d of %d keys; answered by an own device %d, by the sender %d, by the sender's others %d",
-		f.RetriesNeeded, f.Opened, f.AnsweredOwn, f.AnsweredBy, f.AnsweredOther)
-	row("time to readable", "p50 %s, p80 %s, max %s", span(s.ledger.quantile(0.5)), span(s.ledger.quantile(0.8)), span(s.ledger.quantile(1)))
+	row("retries needed", "%d of %d received; answered by an own device %d, the sender %d, its others %d",
+		f.RetriesNeeded, f.Received, f.AnsweredOwn, f.AnsweredBy, f.AnsweredOther)
+	row("time to readable", "p50 %s, p80 %s, p99 %s, max %s", span(f.p50), span(f.p80), span(f.p99), span(f.max))
 	row("secrets searched for", "%d, in %s of the server's files", f.Secrets, terminal.Size(uint64(f.Searched)))
 	row("secrets found", "%d", f.Found)
 	row("lost", "%d", f.Lost)
-	for _, p := range lost {
+	row("promises broken", "%d", f.Broken)
+	for _, p := range broken {
 		fmt.Fprintf(&b, "    %s\n", y.Red(fmt.Sprintf("%s from %s to %s was to be %s", p.content.what(), p.from, p.to, p.promise)))
 	}
 	s.n.lines("", y.Bold("    In figures"), strings.TrimRight(b.String(), "\n"), "")

@@ -1052,7 +1052,14 @@ type In struct {
 	ClaimedUntil uint64 `protobuf:"varint,22,opt,name=claimed_until,json=claimedUntil,proto3" json:"claimed_until,omitempty"`
 	// It came over the open event stream, so its sender may still be adding
 	// wraps: asking waits a moment.
-	Live          bool `protobuf:"varint,23,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,23,opt,name=live,proto3" json:"live,omitempty"`
+	// From when the time until it is readable counts; 0 for messages of before
+	// that was counted.
+	WaitFrom uint64 `protobuf:"varint,25,opt,name=wait_from,json=waitFrom,proto3" json:"wait_from,omitempty"`
+	// It waited for its user, or for another program: its time does not count.
+	Held bool `protobuf:"varint,26,opt,name=held,proto3" json:"held,omitempty"`
+	// Its key is here, its ciphertext is not to be had as it was sent.
+	Unreadable    bool `protobuf:"varint,27,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1255,6 +1262,146 @@ func (x *In) GetLive() bool {
 	return false
 }
 
+func (x *In) GetWaitFrom() uint64 {
+	if x != nil {
+		return x.WaitFrom
+	}
+	return 0
+}
+
+func (x *In) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *In) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
+}
+
+// Counters are the figures of a device since it was made. Name "counters". They
+// name nobody, and there is a bound to what they take.
+type Counters struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name, as client.Counters has them; zeros are left out.
+	Counts map[string]uint64 `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Times to readable of messages that needed no retry, and of those that did.
+	AtOnce        *Times `protobuf:"bytes,2,opt,name=at_once,json=atOnce,proto3" json:"at_once,omitempty"`
+	Retried       *Times `protobuf:"bytes,3,opt,name=retried,proto3" json:"retried,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counters) Reset() {
+	*x = Counters{}
+	mi := &file_state_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counters) ProtoMessage() {}
+
+func (x *Counters) ProtoReflect() protoreflect.Message {
+	mi := &file_state_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
+func (*Counters) Descriptor() ([]byte, []int) {
+	return file_state_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Counters) GetCounts() map[string]uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Counters) GetAtOnce() *Times {
+	if x != nil {
+		return x.AtOnce
+	}
+	return nil
+}
+
+func (x *Counters) GetRetried() *Times {
+	if x != nil {
+		return x.Retried
+	}
+	return nil
+}
+
+// Times are a histogram of durations.
+type Times struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By bucket of client.Times.
+	Counts map[uint32]uint64 `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// The longest, milliseconds.
+	MaxMs         uint64 `protobuf:"varint,2,opt,name=max_ms,json=maxMs,proto3" json:"max_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Times) Reset() {
+	*x = Times{}
+	mi := &file_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Times) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Times) ProtoMessage() {}
+
+func (x *Times) ProtoReflect() protoreflect.Message {
+	mi := &file_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Times.ProtoReflect.Descriptor instead.
+func (*Times) Descriptor() ([]byte, []int) {
+	return file_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Times) GetCounts() map[uint32]uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Times) GetMaxMs() uint64 {
+	if x != nil {
+		return x.MaxMs
+	}
+	return 0
+}
+
 // End is an end mark. Name "end/<message id>".
 type End struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1271,7 +1418,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_state_proto_msgTypes[9]
+	mi := &file_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1430,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[9]
+	mi := &file_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1443,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{9}
+	return file_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *End) GetState() uint32 {
@@ -1342,7 +1489,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_state_proto_msgTypes[10]
+	mi := &file_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1501,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[10]
+	mi := &file_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1514,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{10}
+	return file_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ask) GetRequest() []byte {
@@ -1423,7 +1570,7 @@ type Add struct {
 
 func (x *Add) Reset() {
 	*x = Add{}
-	mi := &file_state_proto_msgTypes[11]
+	mi := &file_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1582,7 @@ func (x *Add) String() string {
 func (*Add) ProtoMessage() {}
 
 func (x *Add) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[11]
+	mi := &file_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1595,7 @@ func (x *Add) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Add.ProtoReflect.Descriptor instead.
 func (*Add) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{11}
+	return file_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Add) GetRequest() []byte {
@@ -1476,7 +1623,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_state_proto_msgTypes[12]
+	mi := &file_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1635,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[12]
+	mi := &file_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1648,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{12}
+	return file_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Answer) GetWrap() []byte {
@@ -1526,7 +1673,7 @@ type Post struct {
 
 func (x *Post) Reset() {
 	*x = Post{}
-	mi := &file_state_proto_msgTypes[13]
+	mi := &file_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1685,7 @@ func (x *Post) String() string {
 func (*Post) ProtoMessage() {}
 
 func (x *Post) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[13]
+	mi := &file_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1698,7 @@ func (x *Post) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Post.ProtoReflect.Descriptor instead.
 func (*Post) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{13}
+	return file_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Post) GetReceipt() []byte {
@@ -1598,7 +1745,7 @@ type Stranger struct {
 
 func (x *Stranger) Reset() {
 	*x = Stranger{}
-	mi := &file_state_proto_msgTypes[14]
+	mi := &file_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1757,7 @@ func (x *Stranger) String() string {
 func (*Stranger) ProtoMessage() {}
 
 func (x *Stranger) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[14]
+	mi := &file_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1770,7 @@ func (x *Stranger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stranger.ProtoReflect.Descriptor instead.
 func (*Stranger) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{14}
+	return file_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Stranger) GetSender() []byte {
@@ -1659,7 +1806,7 @@ type Left struct {
 
 func (x *Left) Reset() {
 	*x = Left{}
-	mi := &file_state_proto_msgTypes[15]
+	mi := &file_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1818,7 @@ func (x *Left) String() string {
 func (*Left) ProtoMessage() {}
 
 func (x *Left) ProtoReflect() protoreflect.Message {
-	mi := &file_state_proto_msgTypes[15]
+	mi := &file_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1831,7 @@ func (x *Left) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Left.ProtoReflect.Descriptor instead.
 func (*Left) Descriptor() ([]byte, []int) {
-	return file_state_proto_rawDescGZIP(), []int{15}
+	return file_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Left) GetContacts() bool {
@@ -1801,7 +1948,7 @@ const file_state_proto_rawDesc = "" +
 	"\arefused\x18\f \x01(\tR\arefused\x12\x1b\n" +
 	"\tstored_at\x18\r \x01(\x04R\bstoredAt\x12\x16\n" +
 	"\x06handle\x18\x0e \x01(\tR\x06handle\x12\x14\n" +
-	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xec\x04\n" +
+	"\x05tries\x18\x0f \x01(\rR\x05tries\"\xbd\x05\n" +
 	"\x02In\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\rR\x05state\x12\x10\n" +
@@ -1829,7 +1976,25 @@ const file_state_proto_rawDesc = "" +
 	"\x04size\x18\x14 \x01(\x04R\x04size\x12\x18\n" +
 	"\acaption\x18\x15 \x01(\tR\acaption\x12#\n" +
 	"\rclaimed_until\x18\x16 \x01(\x04R\fclaimedUntil\x12\x12\n" +
-	"\x04live\x18\x17 \x01(\bR\x04live\"[\n" +
+	"\x04live\x18\x17 \x01(\bR\x04live\x12\x1b\n" +
+	"\twait_from\x18\x19 \x01(\x04R\bwaitFrom\x12\x12\n" +
+	"\x04held\x18\x1a \x01(\bR\x04held\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x1b \x01(\bR\n" +
+	"unreadable\"\xea\x01\n" +
+	"\bCounters\x12>\n" +
+	"\x06counts\x18\x01 \x03(\v2&.reseal.client.v1.Counters.CountsEntryR\x06counts\x120\n" +
+	"\aat_once\x18\x02 \x01(\v2\x17.reseal.client.v1.TimesR\x06atOnce\x121\n" +
+	"\aretried\x18\x03 \x01(\v2\x17.reseal.client.v1.TimesR\aretried\x1a9\n" +
+	"\vCountsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x96\x01\n" +
+	"\x05Times\x12;\n" +
+	"\x06counts\x18\x01 \x03(\v2#.reseal.client.v1.Times.CountsEntryR\x06counts\x12\x15\n" +
+	"\x06max_ms\x18\x02 \x01(\x04R\x05maxMs\x1a9\n" +
+	"\vCountsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"[\n" +
 	"\x03End\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\rR\x05state\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x04R\x02at\x12\x14\n" +
@@ -1871,7 +2036,7 @@ func file_state_proto_rawDescGZIP() []byte {
 	return file_state_proto_rawDescData
 }
 
-var file_state_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_state_proto_goTypes = []any{
 	(*Self)(nil),        // 0: reseal.client.v1.Self
 	(*Epoch)(nil),       // 1: reseal.client.v1.Epoch
@@ -1882,23 +2047,31 @@ var file_state_proto_goTypes = []any{
 	(*ReceiptSeen)(nil), // 6: reseal.client.v1.ReceiptSeen
 	(*Out)(nil),         // 7: reseal.client.v1.Out
 	(*In)(nil),          // 8: reseal.client.v1.In
-	(*End)(nil),         // 9: reseal.client.v1.End
-	(*Ask)(nil),         // 10: reseal.client.v1.Ask
-	(*Add)(nil),         // 11: reseal.client.v1.Add
-	(*Answer)(nil),      // 12: reseal.client.v1.Answer
-	(*Post)(nil),        // 13: reseal.client.v1.Post
-	(*Stranger)(nil),    // 14: reseal.client.v1.Stranger
-	(*Left)(nil),        // 15: reseal.client.v1.Left
+	(*Counters)(nil),    // 9: reseal.client.v1.Counters
+	(*Times)(nil),       // 10: reseal.client.v1.Times
+	(*End)(nil),         // 11: reseal.client.v1.End
+	(*Ask)(nil),         // 12: reseal.client.v1.Ask
+	(*Add)(nil),         // 13: reseal.client.v1.Add
+	(*Answer)(nil),      // 14: reseal.client.v1.Answer
+	(*Post)(nil),        // 15: reseal.client.v1.Post
+	(*Stranger)(nil),    // 16: reseal.client.v1.Stranger
+	(*Left)(nil),        // 17: reseal.client.v1.Left
+	nil,                 // 18: reseal.client.v1.Counters.CountsEntry
+	nil,                 // 19: reseal.client.v1.Times.CountsEntry
 }
 var file_state_proto_depIdxs = []int32{
-	5, // 0: reseal.client.v1.Out.wrapped:type_name -> reseal.client.v1.Wrapped
-	6, // 1: reseal.client.v1.Out.receipts:type_name -> reseal.client.v1.ReceiptSeen
-	6, // 2: reseal.client.v1.In.receipts:type_name -> reseal.client.v1.ReceiptSeen
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5,  // 0: reseal.client.v1.Out.wrapped:type_name -> reseal.client.v1.Wrapped
+	6,  // 1: reseal.client.v1.Out.receipts:type_name -> reseal.client.v1.ReceiptSeen
+	6,  // 2: reseal.client.v1.In.receipts:type_name -> reseal.client.v1.ReceiptSeen
+	18, // 3: reseal.client.v1.Counters.counts:type_name -> reseal.client.v1.Counters.CountsEntry
+	10, // 4: reseal.client.v1.Counters.at_once:type_name -> reseal.client.v1.Times
+	10, // 5: reseal.client.v1.Counters.retried:type_name -> reseal.client.v1.Times
+	19, // 6: reseal.client.v1.Times.counts:type_name -> reseal.client.v1.Times.CountsEntry
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_state_proto_init() }
@@ -1912,7 +2085,7 @@ func file_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_state_proto_rawDesc), len(file_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
