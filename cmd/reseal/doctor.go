@@ -32,7 +32,8 @@ func newDoctor(c *cli) *cobra.Command {
 		Use:   "doctor",
 		Short: "Check this installation, and say what to do",
 		Long: `Checks the home folder and its files, the server, the clock, the cryptography of
-this build, disk space and how memory is protected. Exit code 1 if a check fails.`,
+this build, disk space, how memory is protected, and how well messages come
+through. Exit code 1 if a check fails.`,
 		Example:     "  reseal doctor\n  reseal doctor --json",
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{repeatKey: "unseen"},
@@ -88,6 +89,7 @@ func (c *cli) doctor(ctx context.Context, o *owner, trouble error) error {
 		},
 		func() []finding { return []finding{c.checkHome(home, trouble), checkModes(home), checkDisk(home)} },
 		func() []finding { return c.checkAccounts(ctx, o) },
+		func() []finding { return checkFigures(o) },
 		func() []finding { return c.checkServer(ctx) },
 		func() []finding { return c.checkCrypto() },
 		checkMemory,

@@ -15,8 +15,12 @@ import (
 
 func newStatus(c *cli) *cobra.Command {
 	return &cobra.Command{
-		Use:         "status",
-		Short:       "Show who is logged in here, and what waits",
+		Use:   "status",
+		Short: "Show who is logged in here, what waits, and how well it goes",
+		Long: `Shows the accounts that are logged in here, how many messages are ready and wait for a
+key, and the figures of each device since it was made: messages sent and received, how
+many of these needed a retry, in what time they were readable, how many were lost. With
+--json also by whom retries were answered, and what else is counted.`,
 		Example:     "  reseal status\n  reseal status --json",
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{repeatKey: "unseen"},
@@ -32,7 +36,10 @@ type statusAccount struct {
 	Server    string `json:"server"`
 	Ready     *int   `json:"ready"`
 	Waiting   *int   `json:"waiting"`
-	Error     string `json:"error,omitempty"`
+	// Figures and Counters are the device's since it was made.
+	Figures  *figures          `json:"figures,omitempty"`
+	Counters map[string]uint64 `json:"counters,omitempty"`
+	Error    string            `json:"error,omitempty"`
 }
 
 type status struct {
@@ -66,6 +73,8 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 			}
 			settle(ctx, a)
 			sa.Ready, sa.Waiting = &ready, &waiting
+			sa.Figures = figuresOf(a)
+			sa.Counters = sa.Figures.others()
 		} else if err := why[l.Handle]; err != nil {
 			sa.Error = kindOf(err).code
 		} else {
@@ -94,6 +103,14 @@ func (c *cli) showStatus(s status) error {
 	}
 	if err := t.Write(c.stdout, st); err != nil {
 		return err
+	}
+	for _, a := range s.Accounts {
+		if a.Figures == nil || a.Figures.Received+a.Figures.Sends == 0 {
+			continue
+		}
+		if err := c.printf("%s: %d sent, %s\n", a.Account, a.Figures.Sends, a.Figures); err != nil {
+			return err
+		}
 	}
 	answer := st.Green("reachable")
 	if !s.Reachable {
