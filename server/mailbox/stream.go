@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -59,7 +60,8 @@ func (st *stream) hint(n news) {
 	}
 }
 
-// Online tells which of an account's devices have an open stream on this node.
+// Online tells which of an account's devices have an open stream on this node, in
+// the order of their ids.
 func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
@@ -67,6 +69,7 @@ func (s *Service) Online(a identity.AccountID) []identity.DeviceID {
 	for _, open := range s.streams.open[a] {
 		ids = append(ids, open[0].caller.Device)
 	}
+	slices.SortFunc(ids, func(a, b identity.DeviceID) int { return bytes.Compare(a[:], b[:]) })
 	return ids
 }
 
