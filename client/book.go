@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -70,7 +71,7 @@ func (s *step) noteBook() {
 		return
 	}
 	b := s.ownBook()
-	for id := range s.dirty {
+	for _, id := range slices.SortedFunc(maps.Keys(s.dirty), func(a, b identity.AccountID) int { return bytes.Compare(a[:], b[:]) }) {
 		if c := s.contact(id); c != nil {
 			noteContact(b, c, slices.Contains(s.chosen, id))
 		}
