@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -148,7 +147,7 @@ func (d *Device) Connect() {
 		defer st.mu.Unlock()
 		st.ended, st.end = true, err
 	}()
-	synctest.Wait() // it writes to the store: in its turn, not beside the next call
+	w.rest() // it writes to the store: in its turn, not beside the next call
 	_ = d.Step(client.Connected{})
 }
 
@@ -216,6 +215,7 @@ func (d *Device) Step(ev client.Event) error {
 		return err
 	}
 	if death != BeforeItIs {
+		d.W.traceBatch(d, out.Batch)
 		d.State.Commit(out.Batch)
 	}
 	if death != Lives {

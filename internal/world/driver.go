@@ -70,6 +70,7 @@ func (d *Device) take() {
 	ev := d.stream.in[0]
 	d.stream.in = d.stream.in[1:]
 	d.stream.mu.Unlock()
+	d.W.traceProto("event for "+d.Name, ev)
 	evs := []*Event{ev}
 	if d.W.Stream != nil {
 		evs = d.W.Stream(d, ev)

@@ -2,7 +2,6 @@ package world
 
 import (
 	"fmt"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,6 +38,7 @@ func (w *World) exchange(d *Device, req proto.Message) *Exchange {
 	if w.Net != nil {
 		fate = w.Net(x)
 	}
+	w.traceProto("request of "+d.Name, req)
 	switch fate {
 	case Drop:
 		x.Err = passing()
@@ -79,7 +79,7 @@ func (w *World) invoke(x *Exchange) {
 		return
 	}
 	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
-	synctest.Wait() // streams that it woke
+	w.rest() // streams that it woke
 	if w.store.dead[w.store.part] {
 		x.Response, x.Err = nil, passing()
 	}
@@ -87,6 +87,7 @@ func (w *World) invoke(x *Exchange) {
 		x.Response = nil
 	} else {
 		x.Response = proto.Clone(x.Response)
+		w.traceProto("answer to "+x.Device.Name, x.Response)
 	}
 }
 

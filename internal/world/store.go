@@ -41,6 +41,8 @@ type faulty struct {
 	next Fault
 	// lates counts the commits that were to happen later.
 	lates int
+	// traced is told of each commit of a call.
+	traced func(p store.Partition, b *store.Batch, err error)
 	// pause is called before the first commit of a part and after each.
 	pause func()
 }
@@ -92,12 +94,20 @@ func (f *faulty) commit(ctx context.Context, n int, p store.Partition, b *store.
 		f.dead[f.part] = true
 		return store.ErrFailed
 	case DieAfter:
-		_ = f.Store.Commit(ctx, p, b)
+		f.trace(p, b, f.Store.Commit(ctx, p, b))
 		f.dead[f.part] = true
 		return store.ErrFailed
 	}
 	f.next = fault
-	return f.Store.Commit(ctx, p, b)
+	err := f.Store.Commit(ctx, p, b)
+	f.trace(p, b, err)
+	return err
+}
+
+func (f *faulty) trace(p store.Partition, b *store.Batch, err error) {
+	if f.traced != nil {
+		f.traced(p, b, err)
+	}
 }
 
 func (f *faulty) Get(ctx context.Context, p store.Partition, k store.Key) (store.Record, error) {

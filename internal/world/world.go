@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
-	"github.com/reseal/reseal/bus/local"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
@@ -36,6 +35,9 @@ type World struct {
 	Stream func(d *Device, ev *Event) []*Event
 	// ServerSkew is how far ahead of the truth the server says that its clock is.
 	ServerSkew time.Duration
+	// Trace is told of all bytes that go anywhere: what a device stores, what the
+	// server stores at a call, requests, answers, and what is streamed.
+	Trace func(what string, b []byte)
 	// Crash is asked at each step of each device; n counts from 0.
 	Crash func(n int, d *Device) Death
 
@@ -44,6 +46,7 @@ type World struct {
 	now  identity.Time
 	mono time.Duration
 
+	wire      *wire
 	store     *faulty
 	auth      *auth.Service
 	mailbox   *mailbox.Service
@@ -89,12 +92,13 @@ func newWorld(t testing.TB, seed uint64) *World {
 		T: t, rand: rand.NewChaCha8(key), rng: rand.New(rand.NewPCG(seed, 1)), counts: &counts{n: map[string]int{}},
 		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)),
 	}
+	w.wire = &wire{}
 	w.store = &faulty{commits: map[int]int{}, dead: map[int]bool{}}
 	st, err := memory.New(records.Schema, memory.Options{Clock: w.Now, Outcome: w.store.outcome})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store.Store = st
+	w.store.Store, w.store.traced = st, w.traceCommit
 	w.blobs = &Blobs{blobs: map[string]*blob{}}
 	w.serve()
 	return w
@@ -103,7 +107,7 @@ func newWorld(t testing.TB, seed uint64) *World {
 // serve puts the handlers together as package server does. Limits on rates are
 // left out, and streams do not look at their sessions by the minute.
 func (w *World) serve() {
-	log, b := slog.New(slog.DiscardHandler), new(local.Bus)
+	log, b := slog.New(slog.DiscardHandler), w.wire
 	w.auth = &auth.Service{
 		Store: w.store, Bus: b, Topics: topics{}, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now, Rand: w.rand,
 		ChallengeKey: [32]byte{1},
@@ -205,7 +209,7 @@ func (w *World) Run() {
 
 // Step lets one thing happen, and reports whether there was one.
 func (w *World) Step() bool {
-	synctest.Wait()
+	w.rest()
 	var ready []func()
 	for _, d := range w.devices {
 		ready = append(ready, d.ready()...)
