@@ -11,7 +11,7 @@ import (
 
 // act plays one act.
 func (l *life) act(op Op) {
-	a := l.accounts[int(op.A)%len(l.accounts)]
+	a := l.accounts[mod(op.A, len(l.accounts))]
 	here := l.here(a)
 	running := func(d *device) bool { return d.runs() }
 	switch op.Act {
@@ -62,18 +62,18 @@ func (l *life) act(op Op) {
 			d.Connect()
 		}
 	case Pass:
-		l.w.Pass(passes[int(op.N)%len(passes)])
+		l.w.Pass(passes[mod(op.N, len(passes))])
 		for _, d := range l.devices {
 			d.Tick()
 		}
 	case Skew:
 		if d, ok := pick(here, op.B, running); ok {
-			d.Skew = skews[int(op.N)%len(skews)]
+			d.Skew = skews[mod(op.N, len(skews))]
 		}
 	case Accept, Block, Unblock:
 		change := map[Act]client.ContactChange{Accept: client.Accept, Block: client.Block, Unblock: client.Unblock}[op.Act]
 		if d, ok := pick(here, op.B, running); ok {
-			to := l.accounts[int(op.N)%len(l.accounts)]
+			to := l.accounts[mod(op.N, len(l.accounts))]
 			_ = d.Do(client.ChangeContact{Account: to.ID, Change: change}) // may be unknown to it
 		}
 	case Late:
@@ -98,15 +98,15 @@ func (l *life) listed(d *device) bool {
 
 func (l *life) send(d *device, n uint32) {
 	var to []*world.Account
-	for i := range 1 + int(n)%2 {
-		a := l.accounts[(int(n>>4)+i)%len(l.accounts)]
+	for i := range 1 + n%2 {
+		a := l.accounts[mod(n>>4+i, len(l.accounts))]
 		if a != d.Account && d.TryMeet(a) != nil && !d.Knows(a) || !d.runs() {
 			return // the user is told, and tries again some time
 		}
 		to = append(to, a)
 	}
 	policy := []message.Policy{message.Once, message.Keep}[n>>8%2]
-	life := lives[int(n>>12)%len(lives)]
+	life := lives[mod(n>>12, len(lives))]
 	all, err := d.TrySend(d.Content(n>>16%3 == 0), policy, life, to...)
 	if err != nil {
 		if errors.Is(err, client.ErrState) {

@@ -4,11 +4,10 @@
 // seed draws, then heals the world and checks what must be true.
 //
 // One seed is one life: a [Plan] is drawn from it, data only, and played by one
-// goroutine. The same seed gives the same plan, and nearly always the same trace:
-// wraps are sealed side by side, so that their randomness, and with it the order
-// of entries in a queue, is not the seed's. A plan that breaks an invariant is
-// cut down to the least one that still does.
+// goroutine. The same seed gives the same plan and the same trace, byte for byte
+// on every machine; the trace has a hash of all that is sent and stored. A plan
+// that breaks an invariant is cut down to the least one that still does.
 //
 //	go test ./internal/sim -run TestLives -sim.seeds 100000   # more lives
-//	go test ./internal/sim -run TestLives -sim.seed 1234 -sim.trace FILE
+//	go test ./internal/sim -run TestLives -sim.seed 1234 -sim.trace FILE -sim.hashes
 package sim

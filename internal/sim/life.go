@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -84,6 +85,10 @@ func (l *life) play() {
 }
 
 func (l *life) begin() {
+	l.w.Trace = func(what string, b []byte) {
+		sum := sha256.Sum256(b)
+		l.note("    %s: %d bytes, %x", what, len(b), sum[:8])
+	}
 	for i, n := range l.plan.Devices {
 		a := l.w.Account([]string{"ana", "ben", "cleo", "dora"}[i])
 		l.accounts = append(l.accounts, a)
@@ -165,8 +170,11 @@ func pick[V any](all []V, n uint32, ok func(V) bool) (v V, found bool) {
 	if len(all) == 0 {
 		return v, false
 	}
-	return all[int(n)%len(all)], true
+	return all[mod(n, len(all))], true
 }
+
+// mod is n modulo what there is to choose from, the same on machines of 32 bits.
+func mod(n uint32, of int) int { return int(n % uint32(of)) }
 
 // runs tells whether a device's process runs.
 func (d *device) runs() bool { return d.Engine != nil }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ var (
 	seeds   = flag.Int("sim.seeds", 150, "how many lives to play")
 	first   = flag.Uint64("sim.first", 1, "the first seed")
 	traceTo = flag.String("sim.trace", "", "the file that the trace of one seed goes to")
+	hashes  = flag.Bool("sim.hashes", false, "print the hash of each life's trace")
 )
 
 // play plays a plan, and writes its trace. The error says what broke.
@@ -65,8 +67,12 @@ func TestLives(t *testing.T) {
 	}
 	broke := 0
 	for seed := from; seed < from+n; seed++ {
-		p := Draw(seed)
-		if err := play(t, p, out); err != nil {
+		p, sum := Draw(seed), sha256.New()
+		err := play(t, p, io.MultiWriter(out, sum))
+		if *hashes {
+			fmt.Printf("trace of seed %d: %x\n", seed, sum.Sum(nil))
+		}
+		if err != nil {
 			report(t, p, err, out)
 			if broke++; broke == 5 {
 				t.Fatal("and so on")
