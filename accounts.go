@@ -205,9 +205,14 @@ type Session struct {
 	This              bool
 }
 
-// Devices lists the account's devices, with their sessions where the server can
-// be asked.
+// Devices lists the account's devices, with their sessions. It waits until the
+// account has read what other devices changed (Online). Where the server cannot
+// be asked, it returns the devices of which this one knows, and the error of
+// Online.
 func (a *Account) Devices(ctx context.Context) ([]Device, error) {
+	// A login finds the section as it was left: a device that joined since is
+	// in the list that comes with the first sync.
+	online := a.Online(ctx)
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
@@ -227,6 +232,9 @@ func (a *Account) Devices(ctx context.Context) ([]Device, error) {
 			}
 		}
 		all = append(all, dev)
+	}
+	if online != nil {
+		return all, online
 	}
 	resp, err := a.remote.account.ListSessions(ctx, &resealv1.ListSessionsRequest{})
 	if err != nil {
