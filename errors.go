@@ -243,6 +243,8 @@ func (in *Installation) callError(err error) error {
 		return nil
 	}
 	switch {
+	case errors.Is(err, link.ErrClosed):
+		return as(ErrClosed, err)
 	case errors.Is(err, link.ErrOffline):
 		return as(ErrOffline, err)
 	case errors.Is(err, link.ErrNotReseal), errors.Is(err, transfer.ErrNotReseal):

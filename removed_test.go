@@ -40,6 +40,11 @@ func TestRemovedDevicesSaySo(t *testing.T) {
 	if !removed || !errors.Is(ended, reseal.ErrRemoved) || !errors.Is(ended, reseal.ErrSessionEnded) {
 		t.Errorf("running: told of the removal: %v, of the end: %v", removed, ended)
 	}
+	// A call that is repeated until its answer is definite ends with the session:
+	// no connection comes again.
+	if err := running.CancelReset(ctx(t)); !errors.Is(err, reseal.ErrClosed) && !errors.Is(err, reseal.ErrSessionEnded) {
+		t.Errorf("a call after the end: %v", err)
+	}
 	in = w.install(dir)
 	if _, err := in.Resume(ctx(t)); !errors.Is(err, reseal.ErrRemoved) || !errors.Is(err, reseal.ErrSessionEnded) {
 		t.Errorf("away: %v", err)

@@ -99,6 +99,9 @@ func repeat[Q, A any](ctx context.Context, f func(context.Context, Q) (A, error)
 		if err == nil || !refusal.Passing(err) || refusal.Reason(err) == resealv1.Reason_REASON_RATE || ctx.Err() != nil {
 			return resp, err
 		}
+		if isSessionEnd(err) || errors.Is(err, link.ErrClosed) { // there will be no connection again
+			return resp, err
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
