@@ -92,6 +92,16 @@ type Store interface {
 	Close() error
 }
 
+// Expirer is what engines may have besides, for figures: it tells of what goes
+// because its time is over.
+type Expirer interface {
+	// OnExpired has f called with each record that is deleted for having
+	// expired: some time after that, in the order of expiry, then of partition
+	// and key. A crash may take a call away, or repeat one. f must be quick, must
+	// not use the store, and may use the record's value only until it returns.
+	OnExpired(f func(Partition, Record))
+}
+
 // Lister is what engines have besides, for operators: no call of a client lists
 // partitions, which may be very many.
 type Lister interface {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -24,9 +25,14 @@ type dueRow struct {
 type dueHeap []dueRow
 
 func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+func (h dueHeap) Less(i, j int) bool { return compareDue(h[i], h[j]) < 0 }
 func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)        { *h = append(*h, x.(dueRow)) }
+
+func compareDue(a, b dueRow) int {
+	return cmp.Or(cmp.Compare(a.expires, b.expires), cmp.Compare(a.partition, b.partition), cmp.Compare(a.key, b.key))
+}
+
+func (h *dueHeap) Push(x any) { *h = append(*h, x.(dueRow)) }
 func (h *dueHeap) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
@@ -60,6 +66,9 @@ func (d *shared) sweep(now time.Time) {
 		}
 		if r.Token != (store.Token{}) {
 			d.forgotten = max(d.forgotten, r.Rev)
+		}
+		if d.expired != nil {
+			d.expired(due.partition, r)
 		}
 		part.remove(due.key)
 		if len(part.rows) == 0 && len(part.deleted) == 0 {

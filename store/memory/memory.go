@@ -39,7 +39,10 @@ type Store struct {
 	outcome func(store.Partition, *store.Batch) Outcome
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Expirer = (*Store)(nil)
+)
 
 type shared struct {
 	schema   store.Schema
@@ -51,6 +54,7 @@ type shared struct {
 	forgotten  uint64 // the highest revision among swept decided records
 	late       []lateCommit
 	closed     bool
+	expired    func(store.Partition, store.Record) // nil for nobody
 }
 
 type partition struct {
@@ -86,6 +90,14 @@ func New(schema store.Schema, o Options) (*Store, error) {
 // closes all.
 func (s *Store) Node(clock func() time.Time) *Store {
 	return &Store{shared: s.shared, clock: clock, outcome: s.outcome}
+}
+
+// OnExpired implements [store.Expirer], for all nodes. f is called within commits,
+// which sweep; it may be nil.
+func (s *Store) OnExpired(f func(store.Partition, store.Record)) {
+	s.shared.mu.Lock()
+	defer s.shared.mu.Unlock()
+	s.shared.expired = f
 }
 
 // Examined counts the rows that reads have looked at so far, on all nodes.

@@ -34,6 +34,18 @@ func rowPrefix(p store.Partition) []byte {
 
 func rowKey(p store.Partition, k store.Key) []byte { return append(rowPrefix(p), k...) }
 
+var unescapeZero = strings.NewReplacer("\x00\xff", "\x00")
+
+// rowOf is the inverse of rowKey. The end of a partition's name is the first
+// 0x00 that 0x01 follows: within the name 0xff does.
+func rowOf(row []byte) (p store.Partition, k store.Key, ok bool) {
+	if len(row) == 0 || row[0] != rowSpace {
+		return "", "", false
+	}
+	name, key, ok := strings.Cut(string(row[1:]), partitionEnd)
+	return store.Partition(unescapeZero.Replace(name)), store.Key(key), ok
+}
+
 // rowBounds are the Pebble keys of from (inclusive) and to (exclusive) in p.
 func rowBounds(p store.Partition, from, to store.Key) (lower, upper []byte) {
 	lower = rowKey(p, from)

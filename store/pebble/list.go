@@ -1,10 +1,8 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -12,8 +10,6 @@ import (
 )
 
 var _ store.Lister = (*Store)(nil)
-
-var unescapeZero = strings.NewReplacer("\x00\xff", "\x00")
 
 // Partitions implements [store.Lister]: one seek for each partition, however
 // many rows it has.
@@ -70,9 +66,6 @@ func bytesEnd(b []byte) []byte { return []byte(store.PrefixEnd(store.Key(b))) }
 
 // partitionOf reads the partition out of a row's Pebble key.
 func partitionOf(key []byte) (store.Partition, bool) {
-	if len(key) == 0 || key[0] != rowSpace {
-		return "", false
-	}
-	name, _, ok := bytes.Cut(key[1:], []byte(partitionEnd))
-	return store.Partition(unescapeZero.Replace(string(name))), ok
+	p, _, ok := rowOf(key)
+	return p, ok
 }

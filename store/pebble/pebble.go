@@ -72,6 +72,7 @@ type Store struct {
 	queue    chan *commit
 	inflight atomic.Pointer[group] // written, maybe not yet synced
 	examined atomic.Uint64
+	expired  atomic.Pointer[func(store.Partition, store.Record)]
 	floor    uint64 // owned by the committer; see the package documentation
 
 	copying sync.Mutex // one Checkpoint at a time
@@ -88,7 +89,10 @@ type Store struct {
 	running sync.WaitGroup
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Expirer = (*Store)(nil)
+)
 
 // Open opens the data folder, and makes it if there is none, for the keys of
 // schema. One process at a time may have it open: others get [store.ErrBusy].
@@ -120,6 +124,10 @@ func Open(folder string, schema store.Schema, o Options) (*Store, error) {
 // Failed is closed when the store has stopped itself after a disk error. The
 // process should then say so and end; nothing acknowledged is lost.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// OnExpired implements [store.Expirer]. f is called by the goroutine that
+// commits.
+func (s *Store) OnExpired(f func(store.Partition, store.Record)) { s.expired.Store(&f) }
 
 // Examined counts the rows, also deleted ones, that reads have passed so far.
 func (s *Store) Examined() uint64 { return s.examined.Load() }

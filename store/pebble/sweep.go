@@ -95,6 +95,13 @@ func (s *Store) due(from []byte, until int64) (portion []dueRow, err error) {
 	return portion, nil
 }
 
+func (s *Store) tellExpired(key []byte, r row) {
+	f := s.expired.Load()
+	if p, k, ok := rowOf(key); f != nil && ok {
+		(*f)(p, store.Record{Key: k, Value: r.value, Rev: r.rev, Expires: r.expires, Token: r.token})
+	}
+}
+
 // sweepRows is the committer's part: it looks at each row again, since it may
 // have been written anew after the index was read, and then stays.
 func (s *Store) sweepRows(g *group, portion []dueRow) error {
@@ -110,6 +117,7 @@ func (s *Store) sweepRows(g *group, portion []dueRow) error {
 			if r.kind == store.Decided {
 				floor = max(floor, r.rev)
 			}
+			s.tellExpired(due.row, r)
 			g.add(change{key: due.row, old: r})
 		}
 	}

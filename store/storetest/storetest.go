@@ -112,6 +112,7 @@ func Run(t *testing.T, open Open) {
 		{"decided records are linearizable", linearizable},
 		{"revisions are never used twice", revisions},
 		{"partitions are listed", listing},
+		{"expired records are told of", toldOfExpiry},
 		{"closed", closed},
 	} {
 		t.Run(check.name, func(t *testing.T) { check.run(t, open(t)) })
