@@ -212,8 +212,13 @@ func (s *Server) assemble(c Config) error {
 		Pending:   quota.NewTally("pending", c.Quotas.Pending, "pending-bytes", c.Quotas.PendingBytes, c.Now),
 		SentQuota: quota.NewTally("sent", c.Quotas.Sent, "", 0, c.Now),
 	}
+	asked := new(retry.Asked)
+	s.mailbox.Asked, s.mailbox.Answering = asked, s.metrics
+	if e, ok := c.Store.(store.Expirer); ok {
+		e.OnExpired(s.mailbox.Expired)
+	}
 	s.auth.Queues, s.auth.Blobs = s.mailbox, blob.References{Service: s.blobs}
-	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Log: c.Log, Now: c.Now}
+	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Asked: asked, Log: c.Log, Now: c.Now}
 	s.calls = connect.NewServer(s.observe, s.admit, s.auth.Interceptor(), s.limitAccount)
 	resealv1connect.RegisterAccountServiceHandler(s.calls, s.auth)
 	resealv1connect.RegisterDirectoryServiceHandler(s.calls, &directory.Service{Store: st, Limiter: s.limits, Log: c.Log})

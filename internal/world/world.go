@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,7 +117,10 @@ func (w *World) serve() {
 		Store: w.store, Bus: b, Blobs: w.blobs, Sessions: w.auth, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now,
 		Rand: w.rand, Stop: make(chan struct{}), Strangers: 100,
 	}
-	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now}
+	asked := new(retry.Asked)
+	w.mailbox.Asked, w.mailbox.Answering = asked, w.counts
+	w.store.Store.OnExpired(w.mailbox.Expired)
+	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Asked: asked, Log: log, Now: w.Now}
 	w.directory = &directory.Service{Store: w.store, Limiter: free{}, Log: log}
 	w.calls = connect.NewServer()
 	resealv1connect.RegisterMailboxServiceHandler(w.calls, struct {
@@ -142,8 +146,9 @@ func (free) AllowN(string, string, int) error { return nil }
 
 // counts are the server's counters. Streams count too, so it has a lock.
 type counts struct {
-	mu sync.Mutex
-	n  map[string]int
+	mu      sync.Mutex
+	n       map[string]int
+	answers map[string][]time.Duration
 }
 
 func (c *counts) Count(name, label string) {
@@ -153,6 +158,24 @@ func (c *counts) Count(name, label string) {
 		name += "/" + label
 	}
 	c.n[name]++
+}
+
+// Answered implements mailbox.Answering.
+func (c *counts) Answered(by string, after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answers == nil {
+		c.answers = map[string][]time.Duration{}
+	}
+	c.answers[by] = append(c.answers[by], after)
+}
+
+// AnswerTimes are how long the server saw retries take that one kind of device
+// answered: own, sender or sender_other.
+func (w *World) AnswerTimes(by string) []time.Duration {
+	w.counts.mu.Lock()
+	defer w.counts.mu.Unlock()
+	return slices.Clone(w.counts.answers[by])
 }
 
 // Counted is a counter of the server, "name" or "name/label".

@@ -119,8 +119,26 @@ type Service struct {
 	// Stop, once closed, ends every event stream (the server drains).
 	Stop <-chan struct{}
 
-	streams streams
-	met     met
+	// Asked tells of answers to retry requests, and Answering counts how long
+	// they took; nil for nobody.
+	Asked     Asked
+	Answering Answering
+
+	streams  streams
+	met      met
+	expiring expiring
+}
+
+// Asked knows what devices asked for.
+type Asked interface {
+	// Answered tells when a device asked for a message that a wrap has come for,
+	// and whether it is the first one. ok is false where it did not ask.
+	Answered(id message.ID, d identity.DeviceID) (at time.Time, first, ok bool)
+}
+
+// Answering is told how long a retry took, and who answered.
+type Answering interface {
+	Answered(by string, after time.Duration)
 }
 
 func (s *Service) now() identity.Time { return identity.TimeOf(s.Now()) }

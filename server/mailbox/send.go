@@ -49,9 +49,6 @@ func (s *Service) Send(ctx context.Context, req *resealv1.SendRequest) (*resealv
 	if err != nil {
 		return nil, s.fail(ctx, err)
 	}
-	if len(resp.Stale) > 0 {
-		s.count("stale_sends", "")
-	}
 	return resp, nil
 }
 
@@ -111,6 +108,7 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 			return nil, err
 		}
 	}
+	fresh := false
 	if known.copied {
 		if err := s.wakeAgain(ctx, c, m); err != nil {
 			return nil, err
@@ -142,6 +140,7 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 		case err != nil:
 			return nil, err
 		default:
+			fresh = true
 			s.count("messages_stored", m.h.Policy.String())
 		}
 	}
@@ -149,6 +148,9 @@ func (s *Service) send(ctx context.Context, c caller.Caller, req *resealv1.SendR
 	stale, end, err := s.look(ctx, m.h, m.wraps)
 	if err != nil {
 		return nil, err
+	}
+	if fresh && len(stale) > 0 {
+		s.count("stale_sends", "")
 	}
 	if end != nil {
 		// It ended while this call was under way, which may have brought back

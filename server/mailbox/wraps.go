@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -57,10 +58,13 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 		if err != nil || w.Context.Fits(h) != nil || w.Context.From.Account != c.Account || w.Context.From.Device != c.Device {
 			return nil, refusal.Malformed("wrap")
 		}
-		if err := s.addWrap(ctx, c, h, w, b, rosters); err != nil {
+		stored, err := s.addWrap(ctx, c, h, w, b, rosters)
+		if err != nil {
 			return nil, err
 		}
-		s.countWrap(c, h)
+		if stored {
+			s.countWrap(c, h, w.Context.To.Device)
+		}
 	}
 	stale, end, err := s.look(ctx, h, stored)
 	if err != nil {
@@ -75,39 +79,50 @@ func (s *Service) addWraps(ctx context.Context, c caller.Caller, req *resealv1.A
 	return &resealv1.AddWrapsResponse{Stale: stale, End: end}, err
 }
 
-func (s *Service) countWrap(c caller.Caller, h message.Header) {
+// countWrap counts a wrap that is new here. The sending device adds some without
+// having been asked, for whom its second look found.
+func (s *Service) countWrap(c caller.Caller, h message.Header, to identity.DeviceID) {
+	var at time.Time
+	first, asked := false, false
+	if s.Asked != nil {
+		at, first, asked = s.Asked.Answered(h.ID, to)
+	}
+	by := "sender_other"
 	switch {
-	case c.Account == h.Sender && c.Device == h.SenderDevice:
-		s.count("wraps_added", "sender")
 	case c.Account == h.Recipient:
-		s.count("wraps_added", "retry")
-		s.count("retry_answered", "own")
-	default:
-		s.count("wraps_added", "retry")
-		s.count("retry_answered", "sender_other")
+		by = "own"
+	case c.Device == h.SenderDevice && !asked:
+		s.count("wraps_added", "sender")
+		return
+	case c.Device == h.SenderDevice:
+		by = "sender"
+	}
+	s.count("wraps_added", "retry")
+	s.count("retry_answered", by)
+	if first && s.Answering != nil {
+		s.Answering.Answered(by, s.Now().Sub(at))
 	}
 }
 
 // addWrap stores one wrap and tells its device. Wraps for devices that have
-// left the list are dropped.
-func (s *Service) addWrap(ctx context.Context, c caller.Caller, h message.Header, w *message.Wrap, raw []byte, rosters map[identity.AccountID]*roster.Roster) error {
+// left the list are dropped. stored tells that it is new, and for its device.
+func (s *Service) addWrap(ctx context.Context, c caller.Caller, h message.Header, w *message.Wrap, raw []byte, rosters map[identity.AccountID]*roster.Roster) (stored bool, err error) {
 	to := w.Context.To
 	r := rosters[to.Account]
 	if r == nil {
-		var err error
 		if r, err = roster.Read(ctx, s.Store, to.Account); err != nil {
-			return err
+			return false, err
 		}
 		rosters[to.Account] = r
 	}
 	if _, ok := r.List.Find(to.Device); !ok {
-		return nil
+		return false, nil
 	}
 	// A blocked sender gets the same answers, now and at the next look, and
 	// nothing arrives: its wraps lie where no device of the recipient reads.
 	blocked, err := s.blocked(ctx, to.Account, w.Context.From.Account)
 	if err != nil {
-		return err
+		return false, err
 	}
 	at := to.Account
 	if blocked {
@@ -116,28 +131,28 @@ func (s *Service) addWrap(ctx context.Context, c caller.Caller, h message.Header
 	p, k := records.MessagePartition(at, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
 	there, err := s.get(ctx, p, k)
 	if err != nil {
-		return err
+		return false, err
 	}
 	told := []identity.DeviceID{to.Device}
 	row := row{entry: records.Entry{Kind: records.EntryWraps, Message: h.ID}, which: []byte(k), at: h.Created}
 	if there != nil {
 		if err := s.repeated(c, otherParty(c.Account, h.Sender, h.Recipient)); err != nil || blocked {
-			return err
+			return false, err
 		}
-		return s.tellAgain(ctx, to.Account, p, row, to.Device, h)
+		return false, s.tellAgain(ctx, to.Account, p, row, to.Device, h)
 	}
 	if err := s.roomFor(ctx, p, h.ID, to.Device); err != nil {
-		return err
+		return false, err
 	}
 	batch := new(store.Batch).PutOnce(k, raw, int64(h.Expires))
 	if !blocked {
 		s.enqueue(batch, told, row, h.Expires)
 	}
 	if err := s.commit(ctx, p, batch); err != nil || blocked {
-		return err
+		return false, err
 	}
 	s.wake(to.Account, h.ID.Day(), told, row)
-	return nil
+	return true, nil
 }
 
 // tellAgain tells a device of a wrap that is there. A holder adds it again

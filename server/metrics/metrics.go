@@ -16,13 +16,15 @@ import (
 
 // counters are all that [Metrics.Count] knows: name, label ("" for none), help.
 var counters = []struct{ name, label, help string }{
-	{"sends", "", "Messages sent, repeats included."},
-	{"stale_sends", "", "Sends whose wraps did not cover every current device."},
+	{"sends", "", "Calls that send a message, repeats included."},
+	{"stale_sends", "", "Messages stored for the first time whose wraps did not cover every current device."},
 	{"messages_stored", "policy", "Messages stored for the first time."},
 	{"wraps_added", "kind", "Wraps added to stored messages: by the sending device (sender) or in answer to a retry request (retry)."},
-	{"retry_requests", "", "Signed retry requests taken, repeats included."},
-	{"retry_answered", "by", "Wraps added by others than the sending device: own devices of the recipient, or other devices of the sender."},
+	{"retries_needed", "", "Messages whose key a device asked for, each once for each device."},
+	{"retry_requests", "to", "Signed retry requests taken, repeats included: to the recipient's own devices (own), or to the sender's (sender)."},
+	{"retry_answered", "by", "Wraps added in answer to a retry request: by own devices of the recipient (own), by the sending device (sender), or by other devices of the sender (sender_other)."},
 	{"retry_closed", "", "Retry requests withdrawn."},
+	{"messages_expired", "state", "Messages that expired at the server: after a device of the recipient said that it can read them (received), or not (unread)."},
 	{"receipts", "what", "Receipts delivered."},
 	{"ends", "state", "Messages ended by a receipt."},
 	{"queued", "event", "Queue entries written."},
@@ -44,6 +46,7 @@ type Metrics struct {
 	counters map[string]*prometheus.CounterVec
 	calls    *prometheus.HistogramVec
 	commits  *prometheus.HistogramVec
+	answers  *prometheus.HistogramVec
 	blobs    map[string]prometheus.Counter
 }
 
@@ -70,7 +73,14 @@ func New() *Metrics {
 	m.commits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "reseal_store_commit_seconds", Help: "Time of commits to the store by result.", Buckets: buckets,
 	}, []string{"result"})
-	m.registry.MustRegister(m.calls, m.commits, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.answers = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "reseal_retry_answer_seconds", Help: "Time from when a device asked for a message's key to the first wrap for it, by who answered.",
+		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 60, 300, 1800, 3600, 6 * 3600, 86400, 7 * 86400},
+	}, []string{"by"})
+	for _, by := range []string{"own", "sender", "sender_other"} {
+		m.answers.WithLabelValues(by)
+	}
+	m.registry.MustRegister(m.calls, m.commits, m.answers, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, help := range map[string]string{
 		"bytes_in": "Bytes of blobs stored.", "bytes_out": "Bytes of blobs sent.", "uploads": "Uploads begun.",
 		"completed": "Uploads completed.", "abandoned": "Uploads given up.", "collected": "Blobs collected.",
@@ -106,6 +116,12 @@ func (m *Metrics) Blob(name string) prometheus.Counter { return m.blobs[name] }
 // list of methods, never from a request.
 func (m *Metrics) Called(procedure string, took time.Duration) {
 	m.calls.WithLabelValues(procedure).Observe(took.Seconds())
+}
+
+// Answered notes how long a retry took, and who answered: own, sender or
+// sender_other.
+func (m *Metrics) Answered(by string, after time.Duration) {
+	m.answers.WithLabelValues(by).Observe(max(after, 0).Seconds())
 }
 
 // Gauge adds a gauge that is read when the metrics are.

@@ -55,8 +55,10 @@ type Service struct {
 	Queue   Queue
 	Limiter Limiter
 	Counter Counter
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Asked is told what is asked for; nil is nobody.
+	Asked *Asked
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // AskRetry stores signed requests and hands them to holders.
@@ -78,7 +80,6 @@ func (s *Service) AskRetry(ctx context.Context, req *resealv1.AskRetryRequest) (
 			return nil, s.fail(ctx, err)
 		}
 		resp.Handed += uint32(n)
-		s.Counter.Count("retry_requests", "")
 	}
 	return resp, nil
 }
@@ -111,10 +112,11 @@ func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed in
 	if err != nil {
 		return 0, err
 	}
-	day, repeat, err := s.put(ctx, c.Account, r, b, now)
+	at, repeat, err := s.put(ctx, c.Account, r, b, now)
 	if err != nil {
 		return 0, err
 	}
+	s.countAsked(c, r.Request.To, ids, at, repeat)
 	here, away := s.holders(c, r.Request.To, addressed.List)
 	if blocked { // the same answer, and nothing arrives
 		return len(here), nil
@@ -124,7 +126,7 @@ func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed in
 		parts = append(parts, retry.Part{Holder: d})
 	}
 	for _, part := range parts {
-		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, day, r.ID(), part.Messages)}
+		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, at.Day(), r.ID(), part.Messages)}
 		if err := s.Queue.Push(ctx, r.Request.To, part.Holder, entry, now.Add(requestLife)); err != nil {
 			return 0, err
 		}
@@ -148,12 +150,31 @@ func (s *Service) blocked(ctx context.Context, by, whom identity.AccountID) (boo
 // last repeat there will have been a newer one.
 const requestLife = 31 * 24 * time.Hour
 
-// put stores the request. A repeat finds it, on the day it was made.
-func (s *Service) put(ctx context.Context, a identity.AccountID, r *retry.SignedRequest, b []byte, now identity.Time) (day uint32, repeat bool, err error) {
+// countAsked counts a request, and the messages that are asked for by it for
+// the first time.
+func (s *Service) countAsked(c caller.Caller, to identity.AccountID, ids []message.ID, at identity.Time, repeat bool) {
+	if to == c.Account {
+		s.Counter.Count("retry_requests", "own")
+	} else {
+		s.Counter.Count("retry_requests", "sender")
+	}
+	if s.Asked == nil {
+		return
+	}
+	for _, id := range ids {
+		if s.Asked.ask(id, c.Device, at.Time()) && !repeat {
+			s.Counter.Count("retries_needed", "")
+		}
+	}
+}
+
+// put stores the request, and returns when that was. A repeat finds it, on the
+// day it was made.
+func (s *Service) put(ctx context.Context, a identity.AccountID, r *retry.SignedRequest, b []byte, now identity.Time) (at identity.Time, repeat bool, err error) {
 	key := records.RequestKey(r.ID())
 	for day := now.Day(); day+2 > now.Day() && day <= now.Day(); day-- {
-		if _, err := s.Store.Get(ctx, records.DayPartition(a, day), key); err == nil {
-			return day, true, nil
+		if rec, err := s.Store.Get(ctx, records.DayPartition(a, day), key); err == nil {
+			return identity.Time(rec.Expires).Add(-requestLife), true, nil
 		} else if !errors.Is(err, store.ErrAbsent) {
 			return 0, false, err
 		}
@@ -161,9 +182,8 @@ func (s *Service) put(ctx context.Context, a identity.AccountID, r *retry.Signed
 	if err := s.Limiter.Allow("retry_new", string(a[:])+string(r.Request.To[:])); err != nil {
 		return 0, false, err
 	}
-	day = now.Day()
-	err = s.Store.Commit(ctx, records.DayPartition(a, day), new(store.Batch).PutOnce(key, b, int64(now.Add(requestLife))))
-	return day, false, err
+	err = s.Store.Commit(ctx, records.DayPartition(a, now.Day()), new(store.Batch).PutOnce(key, b, int64(now.Add(requestLife))))
+	return now, false, err
 }
 
 // wanted are the asked-for messages that are pending for the requester's
