@@ -139,6 +139,14 @@
 // Mend the app: [ErrClosed], [ErrLoggedIn]. [AccountError] says which of several
 // accounts an error is about.
 //
+// # Figures
+//
+// [Account.Figures] tells how well the device is served since it was made: how
+// many messages needed a retry and by whom it was answered, in what time they
+// became readable, how many were lost. docs/figures.md defines each.
+// [Account.Counters] has everything else that is counted. None of it leaves the
+// device by itself.
+//
 // # Threads
 //
 // Installation and Account may be used from many goroutines. Calls that wait for

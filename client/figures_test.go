@@ -66,11 +66,48 @@ func TestSendsAreMessagesThatTheServerHas(t *testing.T) {
 			t.Fatal("it is not refused")
 		}
 		check(t, a, figure{"sends after a refusal", a.Engine.Counters().Sends, 2})
+		// What the server has forgotten is offered again, and is no other send.
+		w.Answer = func(x *world.Exchange) {
+			if q, ok := x.Request.(*resealv1.AddWrapsRequest); ok && len(q.Wraps) == 0 {
+				x.Response, x.Err = nil, refusal.New(resealv1.Reason_REASON_UNKNOWN_MESSAGE)
+			}
+		}
+		a.Disconnect()
+		w.Pass(time.Second)
+		a.Connect()
+		w.Run()
+		w.Answer = nil
+		if c := a.Engine.Counters(); c.Reoffered == 0 || c.Sends != 2 || c.Stale != 0 {
+			t.Fatalf("%d offered again, %d sends, %d stale", c.Reoffered, c.Sends, c.Stale)
+		}
 		// To itself is a send, too; the other devices' copies are none.
 		a2 := ana.Device()
 		sent(w, a, message.Keep, ana)
 		check(t, a, figure{"sends", a.Engine.Counters().Sends, 3}, figure{"received", a.Engine.Counters().Received, 0})
 		check(t, a2, figure{"sends", a2.Engine.Counters().Sends, 0}, figure{"received", a2.Engine.Counters().Received, 1})
+	})
+}
+
+// A receipt shows that the server has a message, where its answer was lost.
+func TestASendThatAReceiptShows(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, b1, _ := pair(w)
+		w.Net = func(x *world.Exchange) world.Fate {
+			if _, ok := x.Request.(*resealv1.SendRequest); ok {
+				return world.LoseAnswer
+			}
+			return world.Deliver
+		}
+		m := a.Send(message.Once, bob)
+		w.Run()
+		must(t, b1.View(m))
+		w.State(m, client.IsViewed, a)
+		check(t, a, figure{"sends", a.Engine.Counters().Sends, 1})
+		w.Net = nil
+		a.Disconnect()
+		a.Connect()
+		w.Run()
+		check(t, a, figure{"sends in the end", a.Engine.Counters().Sends, 1})
 	})
 }
 

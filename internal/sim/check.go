@@ -24,6 +24,34 @@ func (l *life) check() {
 	l.once()
 	l.erased()
 	l.quiet()
+	l.figures()
+}
+
+// figures: what a device has counted agrees with itself (docs/figures.md),
+// whatever crashed, was repeated, or was put back.
+func (l *life) figures() {
+	for _, d := range l.devices {
+		if !d.runs() {
+			continue
+		}
+		c := d.Engine.Counters()
+		once, retried := d.Engine.Times()
+		for _, rule := range []struct {
+			what  string
+			holds bool
+		}{
+			{"more stale sends than sends", c.Stale <= c.Sends},
+			{"readable and lost are more than received", c.Opened+c.Lost <= c.Received},
+			{"more retries than received", c.Retries <= c.Received},
+			{"more answers than retries", c.Retried <= c.Retries && c.Retried <= c.Opened},
+			{"an answer by nobody, or by two", c.Retried == c.ByOwn+c.BySender+c.BySenderOther},
+			{"more times than readable", once.Count()+retried.Count() <= c.Opened && retried.Count() <= c.Retried},
+		} {
+			if !rule.holds {
+				l.fail("%s counts %s: %+v, %d and %d times", d.Name, rule.what, c, once.Count(), retried.Count())
+			}
+		}
+	}
 }
 
 // orphans: every device that runs has, for each pending message, a wrap, an open
