@@ -73,19 +73,27 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDoubleCrash loses power again at every step of the recovery.
+// TestDoubleCrash loses power at every step of the replacement of a share, and
+// at some of what goes before and comes after it, and again at every step of the
+// recovery.
 func TestDoubleCrash(t *testing.T) {
-	stride := 11
-	if testing.Short() {
-		stride = 29
+	whole := newWorld(crashfs.New(), "alice", "bob")
+	must(t, whole.story())
+	from, to := whole.replaced[0], whole.replaced[1]
+	if to-from < 5 {
+		t.Fatalf("a share is replaced in %d steps", to-from)
 	}
+	const stride = 11
 	ways := [][2]crashfs.Survival{{crashfs.Synced, crashfs.Synced}, {crashfs.Half, crashfs.Sectors}, {crashfs.Everything, crashfs.Zeros}}
-	for k := 0; k < steps(t); k += stride {
+	for k := range whole.disk.Steps() {
+		if (k < from || k > to) && k%stride != 0 {
+			continue
+		}
 		disk := crashfs.New()
 		disk.StopAt = k
 		w := newWorld(disk, "alice", "bob")
 		w.untilPower(t)
-		way := ways[k/stride%len(ways)]
+		way := ways[k%len(ways)]
 		for j := 0; ; j++ {
 			r := w.on(disk.Restart(way[0]), 2)
 			r.disk.StopAt = j

@@ -31,6 +31,9 @@ type account struct {
 
 // world is one installation's disk and the accounts that use it.
 type world struct {
+	// replaced are the steps of the disk before and after the newest
+	// replacement of a share.
+	replaced [2]int
 	disk  *crashfs.Disk
 	rand  *rand.ChaCha8
 	ever  map[capsule.ShareID]capsule.Share // that the server had
@@ -111,6 +114,8 @@ func (w *world) unlock(a *account) error {
 
 // replace is the rest of the login: put, reseal, confirm.
 func (w *world) replace(a *account) error {
+	w.replaced[0] = w.disk.Steps()
+	defer func() { w.replaced[1] = w.disk.Steps() }()
 	s := w.put(a)
 	if err := a.section.Reseal(s); err != nil {
 		return err

@@ -49,7 +49,19 @@ const (
 // Survivals are all of them.
 var Survivals = []Survival{Synced, Everything, Half, Zeros, Names, Sectors}
 
-type inode struct{ now, synced []byte }
+// inode is a file. What synced holds is never written to; while shared is set,
+// now is the same bytes and is copied before it is written to.
+type inode struct {
+	now, synced []byte
+	shared      bool
+}
+
+// own makes now the inode's own, with room for size bytes.
+func (i *inode) own(size int) {
+	if i.shared {
+		i.now, i.shared = append(make([]byte, 0, max(size, len(i.now))), i.now...), false
+	}
+}
 
 // Disk is one folder. It implements vault.FS.
 type Disk struct {
@@ -111,21 +123,22 @@ func (d *Disk) Restart(s Survival) *Disk {
 	r := New()
 	for name, i := range names {
 		b := i.left(s)
-		r.now[name] = &inode{b, slices.Clone(b)}
+		r.now[name] = &inode{b, b, true}
 	}
 	r.synced = maps.Clone(r.now)
 	return r
 }
 
 func (i *inode) left(s Survival) []byte {
+	if i.shared || s == Synced {
+		return i.synced
+	}
 	same := 0
 	for same < min(len(i.now), len(i.synced)) && i.now[same] == i.synced[same] {
 		same++
 	}
 	b := slices.Clone(i.now)
 	switch s {
-	case Synced:
-		return slices.Clone(i.synced)
 	case Half:
 		return b[:same+(len(b)-same)/2]
 	case Zeros:
@@ -166,7 +179,7 @@ func (d *Disk) OpenFile(name string, flag int) (vault.File, error) {
 		i = &inode{}
 		d.now[name] = i
 	} else if flag&os.O_TRUNC != 0 {
-		i.now = nil
+		i.now, i.shared = nil, false
 	}
 	return &file{d, i}, nil
 }
@@ -263,7 +276,8 @@ func (d *Disk) Put(name string, b []byte) {
 	defer d.mu.Unlock()
 	delete(d.now, name)
 	if b != nil {
-		d.now[name] = &inode{slices.Clone(b), slices.Clone(b)}
+		b = slices.Clone(b)
+		d.now[name] = &inode{b, b, true}
 	}
 	d.synced = maps.Clone(d.now)
 }
@@ -312,8 +326,10 @@ func (f *file) WriteAt(b []byte, off int64) (int, error) {
 	if full {
 		b = b[:len(b)/2]
 	}
-	if grow := int(off) + len(b) - len(f.i.now); grow > 0 {
-		f.i.now = append(f.i.now, make([]byte, grow)...)
+	f.i.own(int(off) + len(b))
+	if was, end := len(f.i.now), int(off)+len(b); end > was {
+		f.i.now = slices.Grow(f.i.now, max(end-was, was))[:end]
+		clear(f.i.now[was:])
 	}
 	copy(f.i.now[off:], b)
 	if full {
@@ -328,7 +344,7 @@ func (f *file) Truncate(size int64) error {
 	if _, _, err := f.d.step(); err != nil {
 		return err
 	}
-	f.i.now = slices.Clone(f.i.now[:min(int(size), len(f.i.now))])
+	f.i.now, f.i.shared = slices.Clone(f.i.now[:min(int(size), len(f.i.now))]), false
 	return nil
 }
 
@@ -345,7 +361,7 @@ func (f *file) Sync() error {
 	if fails {
 		return ErrSync
 	}
-	f.i.synced = slices.Clone(f.i.now)
+	f.i.synced, f.i.shared = f.i.now, true
 	return nil
 }
 
