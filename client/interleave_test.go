@@ -1,8 +1,8 @@
 package client_test
 
 import (
-	"flag"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,23 +55,24 @@ type trouble struct {
 	fault        world.Fault
 	// dies: the sender never sees the answer, and is away when the others sync.
 	dies bool
+	// read is the read that fails, counted from 1, in the place of a commit.
+	read int
+	// counted gets the number of reads of each part.
+	counted *[3]int
 }
 
 func troubles() (all []trouble) {
 	for _, dies := range []bool{false, true} {
 		all = append(all, trouble{dies: dies})
 		for _, f := range world.Faults {
-			all = append(all, trouble{partSend, 0, f, dies}, trouble{partSend, 1, f, dies})
+			all = append(all, trouble{part: partSend, commit: 0, fault: f, dies: dies}, trouble{part: partSend, commit: 1, fault: f, dies: dies})
 		}
 	}
 	for _, f := range world.Faults {
-		all = append(all, trouble{partJoin, 0, f, true}, trouble{partEpoch, 0, f, true})
+		all = append(all, trouble{part: partJoin, fault: f, dies: true}, trouble{part: partEpoch, fault: f, dies: true})
 	}
 	return all
 }
-
-// exhaustive runs every order with every fault (a minute), not a third of them.
-var exhaustive = flag.Bool("exhaustive", false, "try every order with every fault and every single crash")
 
 // TestNoOrphanWhateverTheOrder: a send, a device that joins and an epoch that is
 // published, in every order of their commits, with a death or an unknown outcome
@@ -82,19 +83,48 @@ func TestNoOrphanWhateverTheOrder(t *testing.T) {
 	if n := len(orders()); n != 30 {
 		t.Fatalf("%d orders", n)
 	}
-	for i, tr := range troubles() {
+	for _, tr := range troubles() {
 		t.Run(fmt.Sprintf("%d.%d %v dies=%v", tr.part, tr.commit, tr.fault, tr.dies), func(t *testing.T) {
 			t.Parallel()
-			for j, o := range orders() {
-				if !*exhaustive && tr.fault != world.None && j%3 != i%3 {
-					continue
-				}
+			for _, o := range orders() {
 				world.Run(t, 1, func(w *world.World) { interleave(t, w, o, tr) })
 				if t.Failed() {
 					t.Fatalf("order %v", o)
 				}
 			}
 		})
+	}
+}
+
+// TestNoOrphanWhateverReadFails: the same, with each single read of the server
+// failing that a part makes, in every order.
+func TestNoOrphanWhateverReadFails(t *testing.T) {
+	tried := make([]atomic.Int32, 3)
+	t.Run("orders", func(t *testing.T) {
+		for _, o := range orders() {
+			t.Run(fmt.Sprint(o), func(t *testing.T) {
+				t.Parallel()
+				var reads [3]int
+				world.Run(t, 1, func(w *world.World) {
+					interleave(t, w, o, trouble{counted: &reads})
+				})
+				for part, n := range reads {
+					for at := range n {
+						world.Run(t, 1, func(w *world.World) { interleave(t, w, o, trouble{part: part, read: at + 1}) })
+						if t.Failed() {
+							t.Fatalf("part %d, read %d of %d", part, at, n)
+						}
+					}
+					tried[part].Add(int32(n))
+				}
+			})
+		}
+	})
+	for part := range tried {
+		if n := tried[part].Load(); n < 30 {
+			t.Errorf("%d reads of part %d in 30 orders", n, part)
+		}
+		t.Logf("part %d: %d reads", part, tried[part].Load())
 	}
 }
 
@@ -122,11 +152,18 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 			return world.Deliver
 		}
 	}
-	w.FailAt(tr.part, tr.commit, tr.fault)
+	if tr.read > 0 {
+		w.FailRead(tr.part, tr.read-1)
+	} else {
+		w.FailAt(tr.part, tr.commit, tr.fault)
+	}
 	w.Interleave(order,
 		func() { a.Perform("send/") },
 		func() { _ = b2.Join() },
 		func() { b1.Perform("publish/") })
+	if tr.counted != nil {
+		*tr.counted = [3]int{w.Reads(partSend), w.Reads(partJoin), w.Reads(partEpoch)}
+	}
 	w.Settle()
 	w.Net = nil
 	if tr.dies {

@@ -34,12 +34,12 @@ type world struct {
 	// replaced are the steps of the disk before and after the newest
 	// replacement of a share.
 	replaced [2]int
-	disk  *crashfs.Disk
-	rand  *rand.ChaCha8
-	ever  map[capsule.ShareID]capsule.Share // that the server had
-	v     *vault.Vault
-	users []*account
-	ring  vault.Keyring // survives everything here, as that of the system
+	disk     *crashfs.Disk
+	rand     *rand.ChaCha8
+	ever     map[capsule.ShareID]capsule.Share // that the server had
+	v        *vault.Vault
+	users    []*account
+	ring     vault.Keyring // survives everything here, as that of the system
 }
 
 func seeded(n byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{n}) }

@@ -39,6 +39,9 @@ type faulty struct {
 	// plan tells what happens at the nth commit of a part.
 	plan func(part, n int) Fault
 	next Fault
+	// failing tells whether the nth read of a part fails.
+	failing func(part, n int) bool
+	reads   map[int]int // of a part
 	// lates counts the commits that were to happen later.
 	lates int
 	// traced is told of each commit of a call.
@@ -111,18 +114,38 @@ func (f *faulty) trace(p store.Partition, b *store.Batch, err error) {
 }
 
 func (f *faulty) Get(ctx context.Context, p store.Partition, k store.Key) (store.Record, error) {
-	if ctx.Value(streaming{}) == nil && f.dead[f.part] {
+	if f.readFails(ctx) {
 		return store.Record{}, store.ErrFailed
 	}
 	return f.Store.Get(ctx, p, k)
 }
 
 func (f *faulty) Range(ctx context.Context, p store.Partition, from, to store.Key, limit int, keysOnly bool) ([]store.Record, error) {
-	if ctx.Value(streaming{}) == nil && f.dead[f.part] {
+	if f.readFails(ctx) {
 		return nil, store.ErrFailed
 	}
 	return f.Store.Range(ctx, p, from, to, limit, keysOnly)
 }
+
+func (f *faulty) readFails(ctx context.Context) bool {
+	if ctx.Value(streaming{}) != nil {
+		return false
+	}
+	n := f.reads[f.part]
+	f.reads[f.part]++
+	return f.dead[f.part] || f.failing != nil && f.failing(f.part, n)
+}
+
+// FailRead lets the nth read of a part of the next interleaving fail, counted
+// from 0. Its handler goes on. A death at a read is the one at the commit after
+// it: no effect lies between.
+func (w *World) FailRead(part, n int) {
+	clear(w.store.reads)
+	w.store.failing = func(p, i int) bool { return p == part && i == n }
+}
+
+// Reads is how many reads a part of the last interleaving made.
+func (w *World) Reads(part int) int { return w.store.reads[part] }
 
 // FailAt lets a fault happen at the nth commit of a part of the next
 // interleaving, counted from 0.
@@ -143,6 +166,7 @@ func (w *World) Interleave(order []int, parts ...func()) {
 	turn, back := make([]chan struct{}, len(parts)), make(chan bool)
 	over := make([]bool, len(parts))
 	clear(w.store.commits)
+	clear(w.store.reads)
 	for i, f := range parts {
 		turn[i] = make(chan struct{})
 		go func() {
@@ -177,7 +201,7 @@ func (w *World) Interleave(order []int, parts ...func()) {
 
 // Settle ends all faults and lets late commits take effect.
 func (w *World) Settle() {
-	w.store.plan = nil
+	w.store.plan, w.store.failing = nil, nil
 	w.store.Release()
 }
 

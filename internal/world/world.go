@@ -94,7 +94,7 @@ func newWorld(t testing.TB, seed uint64) *World {
 		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)),
 	}
 	w.wire = &wire{}
-	w.store = &faulty{commits: map[int]int{}, dead: map[int]bool{}}
+	w.store = &faulty{commits: map[int]int{}, reads: map[int]int{}, dead: map[int]bool{}}
 	st, err := memory.New(records.Schema, memory.Options{Clock: w.Now, Outcome: w.store.outcome})
 	if err != nil {
 		t.Fatal(err)
