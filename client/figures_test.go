@@ -302,3 +302,35 @@ func TestTimesLeaveOutWhatWaitsForItsUser(t *testing.T) {
 		check(t, b3, figure{"opened", b3.Engine.Counters().Opened, 1}, figure{"times", once.Count() + retried.Count(), 0})
 	})
 }
+
+// So is what came with its key from somebody who is blocked on this device.
+func TestTimesLeaveOutWhatABlockHeldBack(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		ana, bob, a, b1, _ := pair(w)
+		w.Net = func(x *world.Exchange) world.Fate {
+			if _, ok := x.Request.(*resealv1.SetBlockedRequest); ok {
+				return world.Drop // the server has not heard of it yet
+			}
+			return world.Deliver
+		}
+		must(t, b1.Do(client.ChangeContact{Account: ana.ID, Change: client.Block}))
+		var came *world.Event
+		w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
+			if d == b1 && ev.GetMessage() != nil {
+				came = ev
+				return nil
+			}
+			return []*world.Event{ev}
+		}
+		m := sent(w, a, message.Keep, bob)
+		b1.Disconnect()
+		must(t, b1.Step(client.Streamed{Event: came})) // the last thing that it hears
+		w.State(m, client.Held, b1)
+		w.Pass(time.Hour)
+		must(t, b1.Do(client.ChangeContact{Account: ana.ID, Change: client.Unblock}))
+		w.Readable(m, b1)
+		c := b1.Engine.Counters()
+		once, retried := b1.Engine.Times()
+		check(t, b1, figure{"opened", c.Opened, 1}, figure{"retries", c.Retries, 0}, figure{"times", once.Count() + retried.Count(), 0})
+	})
+}

@@ -64,6 +64,12 @@ func TestLost(t *testing.T) {
 			w.Run()
 			must(t, b3.Do(client.Unreadable{ID: m.ID()}))
 		}, 1},
+		{"the ciphertext is gone after it was read", message.Keep, func(t *testing.T, w *world.World, m *world.Message, a, _, b3 *world.Device) {
+			a.Start()
+			w.Run()
+			must(t, b3.View(m))
+			must(t, b3.Do(client.Unreadable{ID: m.ID()}))
+		}, 0},
 		{"the ciphertext was late", message.Keep, func(t *testing.T, w *world.World, m *world.Message, a, _, b3 *world.Device) {
 			a.Start()
 			w.Run()
