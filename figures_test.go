@@ -2,13 +2,16 @@ package reseal_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/reseal/reseal"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/resealtest"
 )
 
 // Figures are the device's: they outlast the process, a logout and a login, and
@@ -128,5 +131,58 @@ func TestFilesThatAreGoneAreLost(t *testing.T) {
 	await(t, "both are erased", func() bool { return len(reseal.Names(ben, "expire/")) == len(reseal.Names(ben, "end/")) })
 	if f := ben.Figures(); f.Lost != 1 || f.Readable != 2 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// jumping is a source of randomness that does something at its next use.
+type jumping struct{ do atomic.Pointer[func()] }
+
+func (j *jumping) Read(b []byte) (int, error) {
+	if f := j.do.Swap(nil); f != nil {
+		(*f)()
+	}
+	return rand.Read(b)
+}
+
+// The time to readable begins when a user begins to log in; where only the
+// network was away, when it is back. Whatever a login takes is made long by the
+// phone's clock, which jumps in the middle of it.
+func TestTimeToReadableBeginsWithTheLogin(t *testing.T) {
+	w := resealtest.New(t)
+	ana := w.Device("ana")
+	phone := w.Phone()
+	o, login := phone.Options(), new(jumping)
+	o.Rand = login
+	in, err := reseal.Open(phone.Dir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close() })
+	ben, _, err := in.SignUp(ctx(t), "ben", []byte(secret+"ben"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ben.LogOut(ctx(t), reseal.LogOutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	id := text(t, ana.Account, "while you were out", "ben")
+	jump := func() { phone.SetClock(10 * time.Minute) }
+	login.do.Store(&jump)
+	if ben, _, err = in.LogIn(ctx(t), "ben", []byte(secret+"ben")); err != nil {
+		t.Fatal(err)
+	}
+	awaitState(t, ben, id, client.IsReady)
+	if d := ben.Figures().TimeToReadable.Max; d < 10*time.Minute || d > 20*time.Minute {
+		t.Errorf("readable %v after a login of 10 minutes", d)
+	}
+	phone.CutOff()
+	await(t, "ben is offline", func() bool { return !ben.Connected() })
+	id = text(t, ana.Account, "in the tunnel", "ben")
+	phone.SetClock(40 * time.Minute)
+	phone.Reconnect()
+	ben.Wake()
+	awaitState(t, ben, id, client.IsReady)
+	if f := ben.Figures(); f.TimeToReadable.Count != 2 || f.TimeToReadable.Max > 20*time.Minute {
+		t.Errorf("%d readable, one %v after the network was back", f.TimeToReadable.Count, f.TimeToReadable.Max)
 	}
 }
