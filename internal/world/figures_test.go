@@ -156,3 +156,31 @@ func TestTheServerCountsWhatExpires(t *testing.T) {
 		counted(t, w, "in the end", "messages_expired/unread", 5, "messages_expired/received", 1)
 	})
 }
+
+// Where several answer, each answer counts, and the time of the first alone.
+func TestTheServerCountsTheTimeOfTheFirstAnswer(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		m, holders, b2 := hop(w)
+		w.Advance(3 * time.Second)
+		w.Stream = func(d *world.Device, ev *world.Event) []*world.Event {
+			if d == b2 && ev.GetWraps() != nil {
+				return nil // so that it does not withdraw its request
+			}
+			return []*world.Event{ev}
+		}
+		for _, by := range []string{"own", "sender", "sender_other"} {
+			holders[by].Start()
+			w.Run()
+			w.Advance(2 * time.Second)
+		}
+		counted(t, w, "answered", "retry_answered/own", 1, "retry_answered/sender", 1, "retry_answered/sender_other", 1)
+		if got := fmt.Sprint(w.AnswerTimes("own"), w.AnswerTimes("sender"), w.AnswerTimes("sender_other")); got != "[3s] [] []" {
+			t.Errorf("times: %s", got)
+		}
+		w.Stream = nil
+		b2.Disconnect()
+		b2.Connect()
+		w.Run()
+		w.Readable(m, b2)
+	})
+}
