@@ -40,6 +40,16 @@ var counters = []struct{ name, label, help string }{
 	{"panics", "", "Handlers that panicked."},
 }
 
+// values are the labels' values that are there from the start, at zero, so that
+// the first event is an increase.
+var values = map[string][]string{
+	"messages_stored":  {"once", "keep"},
+	"wraps_added":      {"sender", "retry"},
+	"retry_requests":   {"own", "sender"},
+	"retry_answered":   {"own", "sender", "sender_other"},
+	"messages_expired": {"received", "unread"},
+}
+
 // Metrics are the metrics of one server. Safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
@@ -64,6 +74,9 @@ func New() *Metrics {
 		m.registry.MustRegister(vec)
 		if c.label == "" {
 			vec.WithLabelValues() // there from the start, so that the first event is an increase
+		}
+		for _, v := range values[c.name] {
+			vec.WithLabelValues(v)
 		}
 	}
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 15) // 0.5 ms to 8 s

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,16 @@ func TestCountersBeginAtZero(t *testing.T) {
 	for _, c := range counters {
 		if line := "\nreseal_" + c.name + "_total 0\n"; c.label == "" && !strings.Contains(w.Body.String(), line) {
 			t.Errorf("no %q", line)
+		}
+		for _, v := range values[c.name] {
+			if line := "\nreseal_" + c.name + "_total{" + c.label + "=\"" + v + "\"} 0\n"; !strings.Contains(w.Body.String(), line) {
+				t.Errorf("no %q", line)
+			}
+		}
+	}
+	for name := range values {
+		if !slices.ContainsFunc(counters, func(c struct{ name, label, help string }) bool { return c.name == name && c.label != "" }) {
+			t.Errorf("values of %s, which has no label", name)
 		}
 	}
 }
