@@ -3,10 +3,13 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,6 +215,41 @@ func TestMetricsAndHealth(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// damaged is a store in which one read has met damage.
+type damaged struct {
+	store.Store
+	met atomic.Bool
+}
+
+func (d *damaged) Get(ctx context.Context, p store.Partition, k store.Key) (store.Record, error) {
+	if d.met.Load() {
+		return store.Record{}, fmt.Errorf("%w: %w: 000012.sst", store.ErrFailed, store.ErrDamaged)
+	}
+	return d.Store.Get(ctx, p, k)
+}
+
+// That the store is damaged is shown as what it is, with the way out, and without
+// a line in the log each time that somebody asks.
+func TestHealthOfDamagedStore(t *testing.T) {
+	d := new(damaged)
+	w := tw.New(t, func(c *server.Config) { d.Store = c.Store; c.Store = d })
+	if err := w.Server.Health(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d.met.Store(true)
+	before := len(w.Log.Bytes())
+	for range 3 {
+		answer := httptest.NewRecorder()
+		w.Server.OperatorHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/healthz", nil))
+		if text := answer.Body.String(); answer.Code != 503 || !strings.Contains(text, "damaged") || !strings.Contains(text, "backup") {
+			t.Errorf("%d %s", answer.Code, text)
+		}
+	}
+	if log := w.Log.Bytes(); len(log) != before {
+		t.Errorf("logged: %s", log[before:])
 	}
 }
 

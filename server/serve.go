@@ -125,17 +125,22 @@ func (s *Server) OperatorHandler() http.Handler {
 var (
 	ErrDraining = errors.New("server: draining")
 	ErrStore    = errors.New("server: the store does not answer")
+	ErrDamaged  = errors.New("server: the store is damaged: restore the data folder from a backup")
 )
 
-// Health tells whether the server can do its work: nil, [ErrDraining], or
-// [ErrStore] with its cause in the log.
+// Health tells whether the server can do its work: nil, [ErrDraining],
+// [ErrDamaged], or [ErrStore] with its cause in the log.
 func (s *Server) Health(ctx context.Context) error {
 	if s.draining.Load() {
 		return ErrDraining
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	if _, err := s.config.Store.Get(ctx, keyPartition, keyRecord); err != nil && !errors.Is(err, store.ErrAbsent) {
+	_, err := s.config.Store.Get(ctx, keyPartition, keyRecord)
+	if errors.Is(err, store.ErrDamaged) {
+		return ErrDamaged // the store has said which file
+	}
+	if err != nil && !errors.Is(err, store.ErrAbsent) {
 		s.log.Error("server: the store does not answer", "error", err)
 		return ErrStore
 	}

@@ -162,7 +162,7 @@ var kinds = []kind{
 	{"permission", any_(fs.ErrPermission), "", "check who owns the file and its folder"},
 	{"checks", any_(errChecks), "", "each failed check says what to do"},
 	{"data_busy", any_(store.ErrBusy), "another server uses this data folder", "end it, or give another --data"},
-	{"data_damaged", any_(store.ErrDamaged, store.ErrKind), "", "restore the data folder from a backup; nothing in it was changed"},
+	{"data_damaged", any_(store.ErrDamaged, store.ErrKind), "", "restore the data folder from a backup; \"reseal serve --check\" reads all of it"},
 	{"data_full", any_(store.ErrFull), "too little space left on the data folder's disk", "make room: at least 256 MiB must be free"},
 	{"data_failed", any_(store.ErrFailed), "", "check the disk, then start again: nothing acknowledged is lost"},
 	{"full", any_(reseal.ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), "the disk is full", "make room, or raise the limit that is in the way, and repeat: what was stored before is intact"},

@@ -14,7 +14,6 @@ import (
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/backup"
 	"github.com/reseal/reseal/server/certs"
-	"github.com/reseal/reseal/store"
 	"github.com/reseal/reseal/store/pebble"
 )
 
@@ -105,7 +104,7 @@ func (c *cli) serveClients(ctx context.Context, s *server.Server, st *pebble.Sto
 		err = errors.Join(err, <-served)
 	case <-st.Failed():
 		cut()
-		err = errors.Join(store.ErrFailed, <-served)
+		err = <-served // why, the store's Close says
 	case <-ctx.Done():
 		// What is cut after the timeout is repeated by its client.
 		drain, cancel := context.WithTimeout(context.Background(), drainTimeout)

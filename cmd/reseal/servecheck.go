@@ -122,14 +122,14 @@ func (c *cli) checkData(ctx context.Context, f serveFlags) (all []finding, runs 
 	if _, err := os.Stat(filepath.Join(f.data, "store")); err != nil {
 		return append(all, good("store", "will be made")), false
 	}
-	st, err := pebble.Open(filepath.Join(f.data, "store"), server.Schema(), pebble.Options{Logger: slog.New(slog.DiscardHandler)})
+	st, err := pebble.Open(filepath.Join(f.data, "store"), server.Schema(), pebble.Options{Logger: slog.New(slog.DiscardHandler), CheckAll: true})
 	if errors.Is(err, store.ErrBusy) {
 		return append(all, good("store", "in use by a server that runs")), true
 	}
 	if err != nil {
 		return append(all, c.bad("store", err)), false
 	}
-	all = append(all, good("store", "opens"))
+	all = append(all, good("store", "opens, no file is damaged"))
 	_, err = server.LoadKeyFile(ctx, st, f.key, rand.Reader)
 	return append(all, c.judge("key file", f.key, errors.Join(err, st.Close()))), false
 }

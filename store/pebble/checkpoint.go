@@ -15,8 +15,10 @@ import (
 // commit that was acknowledged before Checkpoint was called, and of later ones
 // either all of a batch or nothing. Table files are linked where the disk allows
 // it, so a copy on the same disk takes little time and room, and no care of a
-// disk that dies. A copy that fails, for lack of room say, leaves the store as it
-// was; what is left in folder is of no use.
+// disk that dies. The table files of the copy are read whole: damage is
+// [store.ErrDamaged], and stops the store if it is its own. A copy that fails in
+// another way, for lack of room say, leaves the store as it was; what is left in
+// folder is of no use.
 func (s *Store) Checkpoint(folder string) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -41,6 +43,12 @@ func (s *Store) Checkpoint(folder string) error {
 	s.guard.aside.Store(&aside)
 	defer s.guard.aside.Store(nil)
 	err := s.apart(func() error { return s.db.Checkpoint(db, pebble.WithFlushedWAL()) })
+	if errors.Is(err, store.ErrFailed) {
+		return err
+	}
+	if err == nil {
+		err = s.checkCopy(db) // a copy of what is damaged brings nothing back
+	}
 	if errors.Is(err, store.ErrFailed) {
 		return err
 	}

@@ -56,4 +56,11 @@
 // folder shows any change. After a crash damage in log or manifest shows by
 // good parts behind it; only damage to what was synced last of all cannot be
 // told from the end that a crash tears, and what it held is then gone unseen.
+//
+// Table files have a checksum for each block. A start compares them all up to
+// some hundred MiB; damage beyond, or that comes later, is met by whoever reads
+// it first, a compaction included. Then the store stops as after a disk error,
+// with [store.ErrDamaged] as well: what is damaged has to be put back from a
+// copy, and whatever were acknowledged meanwhile would be lost by that. The file
+// "damaged" is left in the data folder, and makes the next start read all.
 package pebble

@@ -8,7 +8,6 @@ import (
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/reseal/reseal/store"
@@ -58,9 +57,14 @@ func (s *Store) openLocked() error {
 	if err := s.openPebble(final, true); err != nil {
 		return missing(err)
 	}
-	if err := s.readMeta(); err != nil {
+	err := s.checkTables(checkedAtStart)
+	if err == nil {
+		err = s.readMeta()
+	}
+	if err != nil {
 		return errors.Join(err, s.closePebble())
 	}
+	s.opened.Store(true)
 	return nil
 }
 
@@ -93,7 +97,7 @@ func (s *Store) makeDatabase(final string) error {
 func (s *Store) openPebble(folder string, exists bool) error {
 	cache := pebble.NewCache(s.options.Cache)
 	defer cache.Unref()
-	l := &logger{s.options.Logger, s.fail}
+	l := &logger{s.options.Logger, s.fail, s.damaged}
 	options := &pebble.Options{
 		FS: s.guard, Cache: cache, Logger: l, EventListener: l.events(),
 		// Fixed, so that a newer library does not make folders that an older
@@ -105,7 +109,7 @@ func (s *Store) openPebble(folder string, exists bool) error {
 		MemTableStopWritesThreshold: 4,
 	}
 	for i := range options.Levels {
-		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		options.Levels[i].FilterPolicy = filter
 	}
 	return s.apart(func() (err error) {
 		s.db, err = pebble.Open(folder, options)
@@ -145,7 +149,8 @@ func locked(err error) error {
 }
 
 func missing(err error) error {
-	if errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, iofs.ErrNotExist) {
+	if errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, iofs.ErrNotExist) ||
+		strings.Contains(err.Error(), "object size mismatch") { // a table file cut short, which has no name in Pebble
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
 	return err

@@ -3,6 +3,7 @@ package pebble
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -10,8 +11,9 @@ import (
 // logger takes what Pebble says. Its chatter is dropped: it would name keys,
 // and so accounts, in logs that are kept.
 type logger struct {
-	slog *slog.Logger
-	fail func(error)
+	slog    *slog.Logger
+	fail    func(error)
+	damaged func(file string)
 }
 
 func (l *logger) Infof(string, ...any) {}
@@ -44,15 +46,19 @@ type fatal struct {
 func (f fatal) Error() string { return f.text }
 func (f fatal) Unwrap() error { return f.cause }
 
-// events keeps Pebble's default for corruption, which is Fatalf, from stopping
-// the store: the read that met it returns the error.
+// events: damage, which Pebble's default answers with Fatalf, stops the store
+// here too, but the read that met it returns its error.
 func (l *logger) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
+			if isDamage(err) {
+				l.damaged(nameOf(err)) // tried again it would be met again
+				return
+			}
 			l.slog.Error("store: background write failed, will be tried again", "err", err)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.slog.Error("store: damaged file", "file", info.Path)
+			l.damaged(filepath.Base(info.Path))
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			l.slog.Warn("store: writes wait for the disk", "reason", info.Reason)

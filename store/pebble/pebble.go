@@ -33,6 +33,9 @@ type Options struct {
 	SweepEvery time.Duration
 	// Cache is how many bytes of files to keep in memory; default 16 MiB.
 	Cache int64
+	// CheckAll makes Open read all table files for damage, and not only those
+	// that are quickly read.
+	CheckAll bool
 }
 
 func (o Options) withDefaults() Options {
@@ -77,8 +80,9 @@ type Store struct {
 
 	copying sync.Mutex // one Checkpoint at a time
 
+	opened   atomic.Bool
 	failOnce sync.Once
-	failed   chan struct{}
+	failed   chan struct{} // closed after failure was set
 	failure  atomic.Pointer[error]
 
 	// life is held for reading by everybody who uses db or sends to queue,
@@ -121,8 +125,9 @@ func Open(folder string, schema store.Schema, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Failed is closed when the store has stopped itself after a disk error. The
-// process should then say so and end; nothing acknowledged is lost.
+// Failed is closed when the store has stopped itself: after a disk error, or
+// because a file is damaged. The process should then end, and say what Close
+// returns, which is [store.ErrFailed] and, for damage, [store.ErrDamaged] too.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
 
 // OnExpired implements [store.Expirer]. f is called by the goroutine that
@@ -133,9 +138,9 @@ func (s *Store) OnExpired(f func(store.Partition, store.Record)) { s.expired.Sto
 func (s *Store) Examined() uint64 { return s.examined.Load() }
 
 // Close waits for running calls, answers every commit that was handed over, and
-// releases the folder. After a failure it returns [store.ErrFailed] and leaves
-// the folder locked until the process ends, since Pebble cannot be trusted to
-// close any more.
+// releases the folder. After a failure it returns [store.ErrFailed] and, unless
+// that was damage met while reading, leaves the folder locked until the process
+// ends, since Pebble cannot be trusted to close any more.
 func (s *Store) Close() error {
 	s.life.Lock()
 	if s.closed {
@@ -147,6 +152,9 @@ func (s *Store) Close() error {
 	close(s.queue)
 	s.life.Unlock()
 
+	if errors.Is(s.failedErr(), store.ErrDamaged) {
+		return s.closeDamaged()
+	}
 	stopped := func() error { s.running.Wait(); return nil }
 	err := s.apart(stopped)
 	if err == nil {
@@ -165,6 +173,24 @@ func (s *Store) Close() error {
 		return fmt.Errorf("store: closing %s: %w", s.folder, err)
 	}
 	return nil
+}
+
+// closeDamaged ends as a crash would, without a seal. It does not wait for ever:
+// after a failure whoever meets the disk stays where he is.
+func (s *Store) closeDamaged() error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // Pebble's end with what is damaged is of no use to anybody
+		s.running.Wait()
+		_ = s.db.Close()
+	}()
+	select {
+	case <-done:
+		_ = s.lock.Close()
+	case <-time.After(flushWait):
+	}
+	return s.failedErr()
 }
 
 // flush moves what only the log has into table files before an orderly end, so
@@ -191,10 +217,15 @@ func (s *Store) flush() {
 
 // fail stops the store. What is in flight is unknown from here on.
 func (s *Store) fail(cause error) {
+	s.stop("store: stopped", fmt.Errorf("%w: start the server anew; cause: %w", store.ErrFailed, cause), func() {})
+}
+
+// stop is for the first reason only. then comes before anybody is told.
+func (s *Store) stop(message string, err error, then func()) {
 	s.failOnce.Do(func() {
-		err := fmt.Errorf("%w: start the server anew; cause: %w", store.ErrFailed, cause)
 		s.failure.Store(&err)
-		s.options.Logger.Error("store: stopped", "cause", cause)
+		s.options.Logger.Error(message, "cause", err)
+		then()
 		close(s.failed)
 	})
 }

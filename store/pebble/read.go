@@ -127,7 +127,8 @@ func (s *Store) settled(ctx context.Context, g *group) error {
 }
 
 func (s *Store) readErr(err error) error {
-	if pebble.IsCorruptionError(err) {
+	if isDamage(err) {
+		s.damaged(nameOf(err)) // where Pebble has not named the file before
 		return fmt.Errorf("%w: stop the server and restore %s from a copy: %w", store.ErrDamaged, s.folder, err)
 	}
 	return fmt.Errorf("store: reading %s: %w", s.folder, err)
