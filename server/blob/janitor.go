@@ -67,7 +67,8 @@ func (s *Service) Run(ctx context.Context) error {
 
 // Sweep looks once at everything that is due by now. A blob that cannot be
 // dealt with is logged and left for the next sweep; an error says that due
-// records could not be read. Safe to call at any time.
+// records could not be read, in how many parts, and why in the first of them.
+// Safe to call at any time.
 func (s *Service) Sweep(ctx context.Context) error {
 	first, rev, err := s.readLow(ctx)
 	if err != nil {
@@ -77,13 +78,18 @@ func (s *Service) Sweep(ctx context.Context) error {
 	back := now - min(now, lowLag)
 	// A clock that was far ahead has moved the mark ahead of everybody.
 	next := min(first, back)
-	var failures []error
+	var cause error
+	parts, failed := 0, 0
 	for hour := next; hour <= now; hour++ {
 		clean := true
 		for shard := range byte(shards) {
 			left, err := s.sweepPart(ctx, partDue(uint32(hour), shard))
+			parts++
 			if err != nil {
-				failures = append(failures, err)
+				failed++
+				if cause == nil {
+					cause = err
+				}
 			}
 			clean = clean && !left && err == nil
 		}
@@ -94,10 +100,13 @@ func (s *Service) Sweep(ctx context.Context) error {
 			next++
 		}
 	}
-	if next != first {
-		failures = append(failures, s.writeLow(ctx, next, rev))
+	if cause != nil {
+		cause = fmt.Errorf("%d of %d parts, the first: %w", failed, parts, cause)
 	}
-	return errors.Join(failures...)
+	if next != first {
+		cause = errors.Join(cause, s.writeLow(ctx, next, rev))
+	}
+	return cause
 }
 
 // sweepPart looks at what is due in one hour and shard. left says that

@@ -3,13 +3,16 @@ package blob_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/server/blob"
 	"github.com/reseal/reseal/server/blob/folder"
+	"github.com/reseal/reseal/store"
 )
 
 // left is how many files there are.
@@ -266,4 +269,25 @@ func TestDoomed(t *testing.T) {
 	}
 	w.settle()
 	w.readable(c)
+}
+
+// unreadable is a store in which whatever a janitor ranges over is damaged.
+type unreadable struct{ store.Store }
+
+func (unreadable) Range(context.Context, store.Partition, store.Key, store.Key, int, bool) ([]store.Record, error) {
+	return nil, fmt.Errorf("%w: 000012.sst", store.ErrDamaged)
+}
+
+// A store that cannot be read is one error of a sweep, and not one for each of
+// the parts that it looks at.
+func TestSweepOfUnreadableStore(t *testing.T) {
+	w := newWorld(t)
+	dir, err := folder.Open("/data/blobs", folder.Options{FS: w.disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.node(dir, unreadable{w.store}, w.clock).Sweep(ctx)
+	if !errors.Is(err, store.ErrDamaged) || strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), "000012") != 1 {
+		t.Errorf("got %v", err)
+	}
 }
