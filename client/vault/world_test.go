@@ -114,8 +114,10 @@ func (w *world) unlock(a *account) error {
 
 // replace is the rest of the login: put, reseal, confirm.
 func (w *world) replace(a *account) error {
-	w.replaced[0] = w.disk.Steps()
-	defer func() { w.replaced[1] = w.disk.Steps() }()
+	if w.disk != nil { // it may be that of the machine
+		w.replaced[0] = w.disk.Steps()
+		defer func() { w.replaced[1] = w.disk.Steps() }()
+	}
 	s := w.put(a)
 	if err := a.section.Reseal(s); err != nil {
 		return err
