@@ -116,8 +116,8 @@ func (d *Device) Join() error {
 		}
 	}
 	ctx := caller.With(background, caller.Caller{Account: d.Account.ID, Session: d.session, Credential: 1})
-	_, err := d.W.auth.AddDevice(ctx, d.join)
-	delete(d.W.store.dead, d.W.store.part)
+	_, err := d.node().auth.AddDevice(ctx, d.join)
+	d.W.served(d)
 	if err == nil {
 		d.joined = true
 	}
@@ -176,7 +176,7 @@ func (d *Device) birth(l *identity.SignedList) error {
 }
 
 func (d *Device) certified(e *client.EpochKeys) (*resealv1.Certified, error) {
-	resp, err := d.W.auth.ChallengeEpoch(background, &resealv1.ChallengeEpochRequest{Certificate: e.Certificate.Bytes()})
+	resp, err := d.W.first().auth.ChallengeEpoch(background, &resealv1.ChallengeEpochRequest{Certificate: e.Certificate.Bytes()})
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func (a *Account) Remove(gone *Device) {
 	pw, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.Pw)
 	must(a.W, 0, err)
 	ctx := caller.With(background, caller.Caller{Account: a.ID, Credential: 1})
-	_, err = a.W.auth.RemoveDevice(ctx, &resealv1.RemoveDeviceRequest{
+	_, err = a.W.first().auth.RemoveDevice(ctx, &resealv1.RemoveDeviceRequest{
 		Revision: pw.Rev, List: a.Sign(next).Bytes(), DeviceId: gone.ID[:],
 		Capsules: &resealv1.Capsules{Capsule: []byte("capsule"), Copy: []byte("copy")},
 	})

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// wire is the bus of the world's servers. It keeps what is published until the
+// wire is the bus between the nodes. It keeps what is published until the
 // world hands it over, one hint to one subscriber at a time, in the order in
 // which they came and subscribed: streams that one hint wakes would otherwise run
 // side by side, in an order of the machine's.
@@ -18,25 +18,33 @@ type wire struct {
 }
 
 type subscriber struct {
+	node  int
 	topic string
 	f     func([]byte)
 }
 
 type hint struct {
+	from  int
 	topic string
 	bytes []byte
 }
 
+// end is a node's end of the bus.
+type end struct {
+	*wire
+	node int
+}
+
 // Publish implements [bus.Bus].
-func (b *wire) Publish(topic string, h []byte) {
+func (b end) Publish(topic string, h []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sent = append(b.sent, hint{topic, bytes.Clone(h)})
+	b.sent = append(b.sent, hint{b.node, topic, bytes.Clone(h)})
 }
 
 // Subscribe implements [bus.Bus].
-func (b *wire) Subscribe(topic string, f func([]byte)) func() {
-	s := &subscriber{topic, f}
+func (b end) Subscribe(topic string, f func([]byte)) func() {
+	s := &subscriber{b.node, topic, f}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.subs = append(b.subs, s)
@@ -72,6 +80,9 @@ func (w *World) rest() {
 			return
 		}
 		for _, s := range to {
+			if s.node != h.from && w.Hint != nil && !w.Hint(h.from, s.node) {
+				continue
+			}
 			s.f(h.bytes)
 			synctest.Wait()
 		}

@@ -9,12 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
-	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
@@ -53,6 +51,7 @@ type Device struct {
 	synced  bool
 	redial  bool // the connection was lost in passing
 	watched int
+	at      int // the node that it is or was connected to
 
 	liveAt    uint64 // the list's revision when the session was found alive
 	liveSince identity.Time
@@ -124,8 +123,11 @@ func (d *Device) Connect() {
 	if d.Ended || d.Engine == nil {
 		return
 	}
-	err := d.W.auth.Live(background, d.caller())
-	delete(d.W.store.dead, d.W.store.part)
+	if !d.W.connects(d) {
+		return // no way to any node: the client connects again later
+	}
+	err := d.node().auth.Live(background, d.caller())
+	d.W.served(d)
 	switch {
 	case refusal.Passing(err):
 		return // the server failed meanwhile: the client connects again later
@@ -140,14 +142,7 @@ func (d *Device) Connect() {
 		req.Watch = append(req.Watch, id[:])
 	}
 	d.stream, d.watched = st, len(req.Watch)
-	w := d.W
-	go func() {
-		err := w.calls.Call(ctx, resealv1connect.MailboxServiceEventsProcedure, new(connect.CallInfo), opened{st, req})
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		st.ended, st.end = true, err
-	}()
-	w.rest() // it writes to the store: in its turn, not beside the next call
+	d.open(ctx, st, opened{st, req})
 	_ = d.Step(client.Connected{})
 }
 

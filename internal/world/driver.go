@@ -19,6 +19,7 @@ func (d *Device) ready() (all []func()) {
 	d.stream.mu.Lock()
 	defer d.stream.mu.Unlock()
 	switch {
+	case d.W.Deaf != nil && d.W.Deaf(d):
 	case len(d.stream.in) > 0:
 		all = append(all, d.take)
 	case d.stream.ended:
@@ -61,7 +62,7 @@ func (d *Device) rewatch() {
 		req.Watch = append(req.Watch, id[:])
 	}
 	d.watched = len(req.Watch)
-	_, _ = d.W.mailbox.Watch(caller.With(background, d.caller()), req)
+	_, _ = d.node().mailbox.Watch(caller.With(background, d.caller()), req)
 }
 
 // take takes the next event of the stream.
@@ -88,7 +89,7 @@ func (d *Device) streamed(ev *Event) {
 	case *resealv1.EventsResponse_CaughtUp, *resealv1.EventsResponse_Resync:
 		d.sync()
 	case *resealv1.EventsResponse_Sessions:
-		if d.W.auth.Live(background, d.caller()) != nil {
+		if d.node().auth.Live(background, d.caller()) != nil {
 			d.sessionEnded()
 		}
 	default:

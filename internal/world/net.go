@@ -74,11 +74,11 @@ func (w *World) DeliverLate() int {
 // invoke makes the server handle a call.
 func (w *World) invoke(x *Exchange) {
 	c := x.Device.caller()
-	defer func() { delete(w.store.dead, w.store.part) }()
+	defer w.served(x.Device)
 	if x.Err = w.live(x.Device); x.Err != nil {
 		return
 	}
-	x.Response, x.Err = w.handle(c, proto.Clone(x.Request))
+	x.Response, x.Err = x.Device.node().handle(c, proto.Clone(x.Request))
 	w.rest() // streams that it woke
 	if w.store.dead[w.store.part] {
 		x.Response, x.Err = nil, passing()
@@ -98,50 +98,50 @@ func (w *World) live(d *Device) error {
 	if err == nil && rec.Rev == d.liveAt && w.now.Sub(d.liveSince) < time.Hour {
 		return nil
 	}
-	if err := w.auth.Live(background, d.caller()); err != nil {
+	if err := d.node().auth.Live(background, d.caller()); err != nil {
 		return err
 	}
 	d.liveAt, d.liveSince = rec.Rev, w.now
 	return nil
 }
 
-func (w *World) handle(c caller.Caller, req proto.Message) (proto.Message, error) {
+func (x *node) handle(c caller.Caller, req proto.Message) (proto.Message, error) {
 	ctx := caller.With(background, c)
 	switch q := req.(type) {
 	case *resealv1.SendRequest:
-		return w.mailbox.Send(ctx, q)
+		return x.mailbox.Send(ctx, q)
 	case *resealv1.AddWrapsRequest:
-		return w.mailbox.AddWraps(ctx, q)
+		return x.mailbox.AddWraps(ctx, q)
 	case *resealv1.ReadDayRequest:
-		return w.mailbox.ReadDay(ctx, q)
+		return x.mailbox.ReadDay(ctx, q)
 	case *resealv1.AcknowledgeRequest:
-		return w.mailbox.Acknowledge(ctx, q)
+		return x.mailbox.Acknowledge(ctx, q)
 	case *resealv1.ClaimRequest:
-		return w.mailbox.Claim(ctx, q)
+		return x.mailbox.Claim(ctx, q)
 	case *resealv1.PostReceiptRequest:
-		return w.mailbox.PostReceipt(ctx, q)
+		return x.mailbox.PostReceipt(ctx, q)
 	case *resealv1.AskRetryRequest:
-		return w.retry.AskRetry(ctx, q)
+		return x.retry.AskRetry(ctx, q)
 	case *resealv1.CloseRetryRequest:
-		return w.retry.CloseRetry(ctx, q)
+		return x.retry.CloseRetry(ctx, q)
 	case *resealv1.LookupRequest:
-		return w.directory.Lookup(ctx, q)
+		return x.directory.Lookup(ctx, q)
 	case *resealv1.GetAccountsRequest:
-		return w.directory.GetAccounts(ctx, q)
+		return x.directory.GetAccounts(ctx, q)
 	case *resealv1.GetCertificatesRequest:
-		return w.directory.GetCertificates(ctx, q)
+		return x.directory.GetCertificates(ctx, q)
 	case *resealv1.ChallengeEpochRequest:
-		return w.auth.ChallengeEpoch(ctx, q)
+		return x.auth.ChallengeEpoch(ctx, q)
 	case *resealv1.PublishEpochRequest:
-		return w.auth.PublishEpoch(ctx, q)
+		return x.auth.PublishEpoch(ctx, q)
 	case *resealv1.GetBookRequest:
-		return w.auth.GetBook(ctx, q)
+		return x.auth.GetBook(ctx, q)
 	case *resealv1.PutBookRequest:
-		return w.auth.PutBook(ctx, q)
+		return x.auth.PutBook(ctx, q)
 	case *resealv1.OfferListRequest:
-		return w.auth.OfferList(ctx, q)
+		return x.auth.OfferList(ctx, q)
 	case *resealv1.SetBlockedRequest:
-		return w.auth.SetBlocked(ctx, q)
+		return x.auth.SetBlocked(ctx, q)
 	}
 	panic(fmt.Sprintf("world: no call for %T", req))
 }

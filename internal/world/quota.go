@@ -3,6 +3,7 @@ package world
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
@@ -12,14 +13,16 @@ import (
 // Limit sets the quotas of messages, which a world is without at first.
 func (w *World) Limit(l quota.Limits) {
 	w.quotas = l
-	w.mailbox.Pending = quota.NewTally("pending", l.Pending, "pending-bytes", l.PendingBytes, w.Now)
-	w.mailbox.SentQuota = quota.NewTally("sent", l.Sent, "", 0, w.Now)
+	for _, x := range w.nodes {
+		x.limit(l, func() time.Time { return w.Now().Add(x.skew) })
+	}
 }
 
 // Overfull compares what the server takes for an account's share of its store
 // with every record in the raw store. It says what is wrong, or nothing: the
 // server counts other than what is there, there is more than the quota, or it
-// still takes room for free that is not. A commit that took effect when its call
+// still takes room for free that is not. Each node may let in what it saw as free,
+// so there are as many quotas as nodes. A commit that took effect when its call
 // was long over may be in excess: nobody could know.
 func (w *World) Overfull() (wrong []string) {
 	for _, a := range w.accounts {
@@ -37,27 +40,29 @@ func (w *World) Overfull() (wrong []string) {
 				}
 			}
 		}
-		takesPending, takesSent, err := w.mailbox.Kept(background, a.ID)
+		takesPending, takesSent, err := w.first().mailbox.Kept(background, a.ID)
 		must(w, a, err)
 		key := string(a.ID[:])
 		for _, c := range []struct {
 			what         string
 			is, takes    quota.Count
 			items, bytes int64
-			tally        *quota.Tally
+			tally        func(*node) *quota.Tally
 		}{
-			{"pending", pending, takesPending, w.quotas.Pending, w.quotas.PendingBytes, w.mailbox.Pending},
-			{"sent", sent, takesSent, w.quotas.Sent, 0, w.mailbox.SentQuota},
+			{"pending", pending, takesPending, w.quotas.Pending, w.quotas.PendingBytes, func(x *node) *quota.Tally { return x.mailbox.Pending }},
+			{"sent", sent, takesSent, w.quotas.Sent, 0, func(x *node) *quota.Tally { return x.mailbox.SentQuota }},
 		} {
 			if c.is.Items != c.takes.Items || c.is.Bytes != c.takes.Bytes {
 				wrong = append(wrong, fmt.Sprintf("%s of %s: counted as %+v, are %+v", c.what, a.Handle, c.takes, c.is))
 			}
-			items, bytes, counted := c.tally.Room(key)
-			if items, bytes = max(items, 0), max(bytes, 0); !counted {
-				items, bytes = 0, 0
+			var items, bytes int64
+			for _, x := range w.nodes {
+				if n, b, counted := c.tally(x).Room(key); counted {
+					items, bytes = items+max(n, 0), bytes+max(b, 0)
+				}
 			}
-			late := int64(w.store.lates)
-			if c.items > 0 && c.is.Items+items > c.items+late || c.bytes > 0 && c.is.Bytes+bytes > c.bytes+late*store.MaxValue {
+			late, nodes := int64(w.store.lates), int64(len(w.nodes))
+			if c.items > 0 && c.is.Items+items > nodes*c.items+late || c.bytes > 0 && c.is.Bytes+bytes > nodes*c.bytes+late*store.MaxValue {
 				wrong = append(wrong, fmt.Sprintf("%s of %s: are %+v and take %d, %d more, of %d, %d", c.what, a.Handle, c.is, items, bytes, c.items, c.bytes))
 			}
 		}

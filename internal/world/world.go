@@ -3,7 +3,6 @@ package world
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -11,20 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"connectrpc.com/connect/v2"
-
-	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
-	"github.com/reseal/reseal/server/auth"
-	"github.com/reseal/reseal/server/directory"
-	"github.com/reseal/reseal/server/mailbox"
-	"github.com/reseal/reseal/server/retry"
 	"github.com/reseal/reseal/store/memory"
 )
 
-// World is one server, its accounts and their devices.
+// World is one server of one or more nodes, its accounts and their devices.
 type World struct {
 	T testing.TB
 	// Net decides what happens to each call; nil delivers. It may change the
@@ -36,6 +28,15 @@ type World struct {
 	Stream func(d *Device, ev *Event) []*Event
 	// ServerSkew is how far ahead of the truth the server says that its clock is.
 	ServerSkew time.Duration
+	// Route says which node a device that connects comes to, -1 for none; nil is
+	// the first one, which is the only one unless [World.Nodes] adds some.
+	Route func(d *Device) int
+	// Hint decides whether a hint of one node reaches another; nil lets all.
+	Hint func(from, to int) bool
+	// Deaf tells whether what is streamed to a device stays on its way; nil: never.
+	Deaf func(d *Device) bool
+	// NodesDie: a fault of the store that kills a handler kills its whole node.
+	NodesDie bool
 	// Trace is told of all bytes that go anywhere: what a device stores, what the
 	// server stores at a call, requests, answers, and what is streamed.
 	Trace func(what string, b []byte)
@@ -47,16 +48,12 @@ type World struct {
 	now  identity.Time
 	mono time.Duration
 
-	wire      *wire
-	store     *faulty
-	auth      *auth.Service
-	mailbox   *mailbox.Service
-	retry     *retry.Service
-	directory *directory.Service
-	calls     *connect.Server
-	blobs     *Blobs
-	counts    *counts
-	quotas    quota.Limits
+	wire   *wire
+	store  *faulty
+	nodes  []*node
+	blobs  *Blobs
+	counts *counts
+	quotas quota.Limits
 
 	accounts []*Account
 	devices  []*Device
@@ -101,48 +98,9 @@ func newWorld(t testing.TB, seed uint64) *World {
 	}
 	w.store.Store, w.store.traced = st, w.traceCommit
 	w.blobs = &Blobs{blobs: map[string]*blob{}}
-	w.serve()
+	w.nodes = []*node{w.newNode(0, 0)}
 	return w
 }
-
-// serve puts the handlers together as package server does. Limits on rates are
-// left out, and streams do not look at their sessions by the minute.
-func (w *World) serve() {
-	log, b := slog.New(slog.DiscardHandler), w.wire
-	w.auth = &auth.Service{
-		Store: w.store, Bus: b, Topics: topics{}, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now, Rand: w.rand,
-		ChallengeKey: [32]byte{1},
-	}
-	w.mailbox = &mailbox.Service{
-		Store: w.store, Bus: b, Blobs: w.blobs, Sessions: w.auth, Limiter: free{}, Counter: w.counts, Log: log, Now: w.Now,
-		Rand: w.rand, Stop: make(chan struct{}), Strangers: 100,
-	}
-	asked := new(retry.Asked)
-	w.mailbox.Asked, w.mailbox.Answering = asked, w.counts
-	w.store.Store.OnExpired(w.mailbox.Expired)
-	w.retry = &retry.Service{Store: w.store, Queue: w.mailbox, Limiter: free{}, Counter: w.counts, Asked: asked, Log: log, Now: w.Now}
-	w.directory = &directory.Service{Store: w.store, Limiter: free{}, Log: log}
-	w.calls = connect.NewServer()
-	resealv1connect.RegisterMailboxServiceHandler(w.calls, struct {
-		*mailbox.Service
-		retries
-	}{w.mailbox, retries{w.retry}})
-}
-
-type retries struct{ *retry.Service }
-
-type topics struct{}
-
-func (topics) Directory(a identity.AccountID) string { return mailbox.DirectoryTopic(a) }
-func (topics) Sessions(a identity.AccountID) string  { return mailbox.SessionTopic(a) }
-func (topics) Book(a identity.AccountID) string      { return mailbox.BookTopic(a) }
-
-// free limits nothing.
-type free struct{}
-
-func (free) Allow(string, string) error { return nil }
-
-func (free) AllowN(string, string, int) error { return nil }
 
 // counts are the server's counters. Streams count too, so it has a lock.
 type counts struct {
