@@ -87,6 +87,8 @@ func (l *life) act(op Op) {
 			l.watch()
 		}
 		l.w.Unpark()
+	default:
+		l.fault(op, here)
 	}
 }
 

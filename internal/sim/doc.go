@@ -1,7 +1,10 @@
 // Package sim tries to break what Reseal promises: it plays random lives of a few
 // accounts in package world's deterministic world (real engines, real handlers of
-// the server, real cryptography, a store in memory) with faults at rates that a
-// seed draws, then heals the world and checks what must be true.
+// the server on one to five nodes, real cryptography, a store in memory) with
+// faults that a seed draws, then heals the world and checks what must be true.
+// Calls are lost, doubled and late; networks part, one way or both, and flap;
+// nodes die, and hints between them get lost; commits have outcomes that nobody
+// knows; devices crash, and come back as an old copy of themselves.
 //
 // One seed is one life: a [Plan] is drawn from it, data only, and played by one
 // goroutine. The same seed gives the same plan and the same trace, byte for byte

@@ -25,6 +25,8 @@ type life struct {
 	devices  []*device
 	sent     []*sent
 	healthy  bool
+	ways     *rand.Rand // which node a connection comes to
+	gaps     map[[2]int]bool
 	note     func(format string, args ...any)
 	at       int // the op being played
 }
@@ -39,6 +41,9 @@ type device struct {
 	seen     int // notices looked at
 	granted  map[message.ID]time.Time
 	head     uint64 // newest version of the own list seen
+	link     link
+	turns    int // how often its network was looked at
+	period   int // after how many looks it flaps
 }
 
 // sent is a message with what the checker knows of it.
@@ -110,7 +115,8 @@ func (l *life) begin() {
 			return []*world.Event{ev}
 		}
 	}
-	l.w.Net, l.w.Crash = l.net, l.crash
+	l.spread()
+	l.w.Net, l.w.Crash, l.w.Route, l.w.Deaf = l.net, l.crash, l.route, l.unheard
 	l.w.Faulty(l.store)
 }
 
@@ -129,7 +135,10 @@ func (l *life) chance(n int) bool {
 }
 
 func (l *life) net(x *world.Exchange) world.Fate {
-	fate := l.fate()
+	fate, parted := l.parted(x.Device)
+	if !parted {
+		fate = l.fate()
+	}
 	l.note("    %s %T %v", x.Device.Name, x.Request, fate)
 	l.wraps(x.Device, x.Request)
 	return fate

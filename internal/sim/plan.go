@@ -34,9 +34,9 @@ const (
 	acts
 )
 
-var actNames = [acts]string{
+var actNames = [allActs]string{
 	"send", "view", "unsend", "join", "remove", "logout", "login", "lose", "restore", "kill", "cut", "plug", "pass", "skew",
-	"accept", "block", "unblock", "late", "work",
+	"accept", "block", "unblock", "late", "work", "part", "mend", "die", "gap",
 }
 
 // weights say how often each act is drawn; each plan scales some of them.
@@ -67,6 +67,7 @@ type Plan struct {
 	Seed     uint64
 	Accounts int
 	Devices  []int // that each account begins with
+	Nodes    int   // of the server
 	Rates    Rates
 	Quota    int64 // messages that the server keeps waiting for an account, and of those that it sent
 	Ops      []Op
@@ -114,13 +115,14 @@ func Draw(seed uint64) Plan {
 		}
 		p.Ops = append(p.Ops, Op{act, r.Uint32(), r.Uint32(), r.Uint32()})
 	}
+	p.nodes()
 	return p
 }
 
 // String is the plan for people.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, devices %v, rates %+v, quota %d\n", p.Seed, p.Devices, p.Rates, p.Quota)
+	fmt.Fprintf(&b, "seed %d, devices %v, nodes %d, rates %+v, quota %d\n", p.Seed, p.Devices, p.Nodes, p.Rates, p.Quota)
 	for i, o := range p.Ops {
 		fmt.Fprintf(&b, "%3d %v\n", i, o)
 	}

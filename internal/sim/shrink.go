@@ -37,6 +37,11 @@ func Shrink(p Plan, breaks func(Plan) bool, budget int) Plan {
 		*rate(&q.Rates) = 0
 		try(q)
 	}
+	if p.Nodes > 1 {
+		q := p
+		q.Nodes = 1
+		try(q)
+	}
 	for i := range p.Devices {
 		q := p
 		q.Devices = slices.Clone(p.Devices)

@@ -84,8 +84,10 @@ func TestLives(t *testing.T) {
 // TestRegressions plays the lives that once found a fault.
 func TestRegressions(t *testing.T) {
 	for seed, what := range regressions {
-		if err := play(t, Draw(seed), io.Discard); err != nil {
-			t.Errorf("seed %d (%s): %v", seed, what, err)
+		for _, p := range []Plan{Draw(seed), Draw(seed).Plain()} {
+			if err := play(t, p, io.Discard); err != nil {
+				t.Errorf("seed %d (%s), %d nodes: %v", seed, what, p.Nodes, err)
+			}
 		}
 	}
 }
