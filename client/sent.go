@@ -171,7 +171,8 @@ func (s *step) sendRefused(id message.ID, why *Refusal) {
 		return
 	case why.Reason == resealv1.Reason_REASON_CLOCK && out.Tries < maxTries && s.clock.Server != 0 && s.now.Sub(s.clock.Server).Abs() < time.Hour:
 		// It was built long ago and never arrived: build it anew. The server
-		// looks for a stored message first, so this is no second one.
+		// looks for a stored message first, and ends what may have been stored
+		// and has expired since, so this is no second one.
 		s.requeue(id, out, h)
 		return
 	case why.Reason == resealv1.Reason_REASON_UNKNOWN_BLOB && out.Tries < maxTries:

@@ -209,15 +209,18 @@ func (h Header) validateRewrapper() error {
 func (h Header) Expired(now identity.Time) bool { return now >= h.Expires }
 
 // CheckNew is what a server asks of a message it does not hold yet: created at
-// most [MaxSkew] ahead of now and no earlier than yesterday, else [ErrClock];
-// not expired, else [ErrExpired]. A whole day back is allowed, so that the
-// stored bytes of a send can be repeated after an outage.
+// most [MaxSkew] ahead of now, else [ErrClock]; not expired, else [ErrExpired];
+// created no earlier than yesterday, else [ErrClock]. A whole day back is allowed,
+// so that the stored bytes of a send can be repeated after an outage. What has
+// expired may have been stored before that: its sender must not make it anew.
 func (h Header) CheckNew(now identity.Time) error {
 	switch {
-	case h.Created > now.Add(MaxSkew), h.ID.Day()+1 < now.Day():
+	case h.Created > now.Add(MaxSkew):
 		return ErrClock
 	case h.Expired(now):
 		return ErrExpired
+	case h.ID.Day()+1 < now.Day():
+		return ErrClock
 	}
 	return nil
 }

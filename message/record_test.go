@@ -117,6 +117,9 @@ func TestCheckNew(t *testing.T) {
 	if err := h.CheckNew(h.Expires); !errors.Is(err, ErrExpired) {
 		t.Error("expired message taken:", err)
 	}
+	if err := h.CheckNew(midnight); !errors.Is(err, ErrExpired) {
+		t.Error("a message that is old and over may have been stored before, and would be sent twice:", err)
+	}
 	s := fixtureSend()
 	if err := s.Check(h.Created.Add(96 * time.Hour)); !errors.Is(err, ErrClock) {
 		t.Error("old send taken:", err)
