@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 // steps is how many crash points the story has.

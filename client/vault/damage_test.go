@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 // file finds the one file whose name begins with prefix.

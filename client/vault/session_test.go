@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 func TestSession(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 // TestNoPlain looks for names and values in every file, open and locked.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 // alice is a world with one account, logged in, that has committed something.

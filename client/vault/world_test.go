@@ -11,7 +11,7 @@ import (
 
 	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/client/vault"
-	"github.com/reseal/reseal/client/vault/internal/crashfs"
+	"github.com/reseal/reseal/internal/crashfs"
 )
 
 // account is one account with what its server holds and what it was promised.
