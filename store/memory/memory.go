@@ -208,6 +208,20 @@ func (s *Store) Release() int {
 	return len(late)
 }
 
+// Forget lets all commits that were to take effect later never do, as a loss of
+// power does, and reports how many there were.
+func (s *Store) Forget() int {
+	d := s.shared
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := len(d.late)
+	d.late = nil
+	for _, part := range d.partitions {
+		part.deleted = nil
+	}
+	return n
+}
+
 // Close implements [store.Store]. Late commits never take effect.
 func (s *Store) Close() error {
 	d := s.shared

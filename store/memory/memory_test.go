@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 
@@ -62,4 +63,23 @@ func TestLinearizableWhenUnsure(t *testing.T) {
 	})
 	node := h.Nodes[0].(*memory.Store)
 	storetest.RunLinearizable(t, h, func() { node.Release() })
+}
+
+func TestForget(t *testing.T) {
+	s, err := memory.New(storetest.Schema(), memory.Options{Outcome: func(store.Partition, *store.Batch) memory.Outcome { return memory.Later }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), "p", new(store.Batch).PutOnce("o/a", []byte("a"), 0)); !errors.Is(err, store.ErrUnknown) {
+		t.Fatalf("late: %v", err)
+	}
+	if n := s.Forget(); n != 1 {
+		t.Errorf("forgot %d, want 1", n)
+	}
+	if n := s.Release(); n != 0 {
+		t.Errorf("%d took effect after that", n)
+	}
+	if _, err := s.Get(t.Context(), "p", "o/a"); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("what was forgotten is there: %v", err)
+	}
 }
