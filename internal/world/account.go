@@ -1,6 +1,7 @@
 package world
 
 import (
+	"bytes"
 	"fmt"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -22,12 +23,14 @@ type Account struct {
 	Next    identity.AccountKey
 	Book    capsule.BookKey
 	Devices []*Device
+	list    *identity.SignedList            // the newest, parsed once
+	lists   map[uint64]*identity.SignedList // that were the newest when somebody looked
 }
 
 // Account makes an account. It comes to the server with its first device.
 func (w *World) Account(handle string) *Account {
 	w.T.Helper()
-	a := &Account{W: w, Handle: handle}
+	a := &Account{W: w, Handle: handle, lists: map[uint64]*identity.SignedList{}}
 	var err error
 	a.ID, err = identity.NewAccountID(w.rand)
 	must(w, a.ID, err)
@@ -47,12 +50,20 @@ func (a *Account) List() *identity.SignedList {
 	if err != nil {
 		return nil
 	}
-	l, err := identity.ParseSignedList(rec.Value)
-	return must(a.W, l, err)
+	if a.list != nil && bytes.Equal(a.list.Bytes(), rec.Value) {
+		return a.list
+	}
+	a.list, err = identity.ParseSignedList(rec.Value)
+	a.lists[must(a.W, a.list, err).List.Version] = a.list
+	return a.list
 }
 
-// ListAt is a version of the account's list that was published, nil for none.
+// ListAt is a version of the account's list that was published, nil for none. The
+// server keeps its copy of each for 40 days, and the newest one for ever.
 func (a *Account) ListAt(version uint64) *identity.SignedList {
+	if a.List(); a.lists[version] != nil {
+		return a.lists[version]
+	}
 	rec, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.ListKey(version))
 	if err != nil {
 		return nil

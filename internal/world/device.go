@@ -44,6 +44,7 @@ type Device struct {
 	join         *resealv1.AddDeviceRequest
 	joined       bool
 
+	disk    *disk // nil: State is all there is
 	calls   []*call
 	flight  map[string]bool
 	started time.Duration
@@ -211,7 +212,9 @@ func (d *Device) Step(ev client.Event) error {
 	}
 	if death != BeforeItIs {
 		d.W.traceBatch(d, out.Batch)
-		d.State.Commit(out.Batch)
+		if d.commit(out.Batch) != nil {
+			death = AfterItIs // or before: the disk knows
+		}
 	}
 	if death != Lives {
 		d.Start()

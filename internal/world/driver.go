@@ -89,7 +89,13 @@ func (d *Device) streamed(ev *Event) {
 	case *resealv1.EventsResponse_CaughtUp, *resealv1.EventsResponse_Resync:
 		d.sync()
 	case *resealv1.EventsResponse_Sessions:
-		if d.node().auth.Live(background, d.caller()) != nil {
+		err := d.node().auth.Live(background, d.caller())
+		d.W.served(d)
+		switch {
+		case refusal.Passing(err):
+			d.Disconnect()
+			d.redial = true
+		case err != nil:
 			d.sessionEnded()
 		}
 	default:

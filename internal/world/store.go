@@ -210,5 +210,15 @@ func (w *World) Faulty(plan func(n int) Fault) {
 	w.store.plan = func(_, n int) Fault { return plan(n) }
 }
 
+// Dark is a loss of power below the store: what late commits were to do has
+// happened, or never will.
+func (w *World) Dark(happened bool) {
+	if happened {
+		w.store.Release()
+		return
+	}
+	w.store.Forget()
+}
+
 // Release lets late commits take effect. Other faults go on.
 func (w *World) Release() { w.store.Release() }

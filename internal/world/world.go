@@ -37,6 +37,8 @@ type World struct {
 	Deaf func(d *Device) bool
 	// NodesDie: a fault of the store that kills a handler kills its whole node.
 	NodesDie bool
+	// Power says how a disk fails that [Device.Vault] made; nil: it does not.
+	Power func(d *Device) Outage
 	// Trace is told of all bytes that go anywhere: what a device stores, what the
 	// server stores at a call, requests, answers, and what is streamed.
 	Trace func(what string, b []byte)
