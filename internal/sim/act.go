@@ -154,6 +154,9 @@ func (l *life) join(a *world.Account) {
 		err := d.Join()
 		if err == nil {
 			d.Start()
+			if l.plan.Disks > 0 {
+				d.Vault()
+			}
 			return
 		}
 		l.w.Release()
@@ -182,11 +185,12 @@ func (l *life) restore(here []*device, n uint32) {
 		return
 	}
 	if d.old == nil {
-		d.old = d.State.Clone()
+		d.old = d.Copy()
 		return
 	}
 	d.Stop()
-	d.State, d.old, d.head = d.old, nil, 0
+	d.PutBack(d.old)
+	d.old, d.head = nil, 0
 	d.restored = true
 	d.Start()
 }

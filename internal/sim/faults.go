@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/reseal/reseal/internal/crashfs"
 	"github.com/reseal/reseal/internal/world"
 )
 
@@ -19,6 +20,9 @@ const (
 	Die
 	// Gap lets the hints of one node not reach another one, or does again.
 	Gap
+	// Dark takes the power of all nodes at once. What they had in flight to the
+	// store is there afterwards, or is not.
+	Dark
 	allActs
 )
 
@@ -37,7 +41,8 @@ const (
 // maxNodes is how many nodes one server has.
 const maxNodes = 5
 
-// nodes draws how many nodes the server has, and when they and the network fail.
+// nodes draws how many nodes the server has, when they and the network fail, and
+// whether devices have real disks.
 func (p *Plan) nodes() {
 	r := rand.New(rand.NewPCG(p.Seed, 0x90de5))
 	p.Nodes = 1
@@ -45,18 +50,22 @@ func (p *Plan) nodes() {
 		p.Nodes = 2 + r.IntN(maxNodes-1)
 	}
 	if r.IntN(4) == 0 {
+		p.Disks = 1 + r.IntN(40)
+	}
+	if r.IntN(4) == 0 {
 		return
 	}
 	for range 1 + r.IntN(12) {
-		act := []Act{Part, Part, Mend, Die, Gap}[r.IntN(5)]
+		act := []Act{Part, Part, Mend, Die, Gap, Dark}[r.IntN(6)]
 		op := Op{act, r.Uint32(), r.Uint32(), r.Uint32()}
 		p.Ops = slices.Insert(p.Ops, r.IntN(len(p.Ops)+1), op)
 	}
 }
 
-// Plain is a life with one node and with a network that fails call by call only.
+// Plain is a life with one node, without disks, and with a network that fails call
+// by call only.
 func (p Plan) Plain() Plan {
-	p.Nodes = 1
+	p.Nodes, p.Disks = 1, 0
 	p.Ops = slices.DeleteFunc(slices.Clone(p.Ops), func(o Op) bool { return o.Act >= acts })
 	return p
 }
@@ -141,8 +150,35 @@ func (l *life) fault(op Op, here []*device) {
 		}
 	case Die:
 		l.w.Restart(mod(op.N, l.plan.Nodes))
+	case Dark:
+		for n := range l.plan.Nodes {
+			l.w.Restart(n)
+		}
+		l.w.Dark(op.N%2 == 0)
 	case Gap:
 		way := [2]int{mod(op.B, l.plan.Nodes), mod(op.N, l.plan.Nodes)}
 		l.gaps[way] = !l.gaps[way]
 	}
+}
+
+// disks: where the plan says so, devices have real vaults on disks that fail.
+func (l *life) disks() {
+	if l.plan.Disks == 0 {
+		return
+	}
+	for _, d := range l.devices {
+		d.Vault()
+	}
+	l.w.Power = l.power
+}
+
+// power is how a disk fails at a commit.
+func (l *life) power(d *world.Device) (o world.Outage) {
+	if l.healthy || l.ways.IntN(1000) >= l.plan.Disks {
+		return o
+	}
+	o.Kind = []world.OutageKind{world.NoPower, world.NoPower, world.DiskFull, world.SyncFails}[l.ways.IntN(4)]
+	o.At, o.Left = l.ways.IntN(4), crashfs.Survivals[l.ways.IntN(len(crashfs.Survivals))]
+	l.note("    %s: outage %+v", d.Name, o)
+	return o
 }

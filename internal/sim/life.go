@@ -37,7 +37,7 @@ type device struct {
 	gone     bool // lost for good, with what was in it
 	out      bool // logged out
 	restored bool // its folder came from an old copy
-	old      *world.State
+	old      *world.Copy
 	seen     int // notices looked at
 	granted  map[message.ID]time.Time
 	head     uint64 // newest version of the own list seen
@@ -116,6 +116,7 @@ func (l *life) begin() {
 		}
 	}
 	l.spread()
+	l.disks()
 	l.w.Net, l.w.Crash, l.w.Route, l.w.Deaf = l.net, l.crash, l.route, l.unheard
 	l.w.Faulty(l.store)
 }

@@ -36,7 +36,7 @@ const (
 
 var actNames = [allActs]string{
 	"send", "view", "unsend", "join", "remove", "logout", "login", "lose", "restore", "kill", "cut", "plug", "pass", "skew",
-	"accept", "block", "unblock", "late", "work", "part", "mend", "die", "gap",
+	"accept", "block", "unblock", "late", "work", "part", "mend", "die", "gap", "dark",
 }
 
 // weights say how often each act is drawn; each plan scales some of them.
@@ -68,6 +68,7 @@ type Plan struct {
 	Accounts int
 	Devices  []int // that each account begins with
 	Nodes    int   // of the server
+	Disks    int   // how many in a thousand commits fail on a real vault; 0: there are none
 	Rates    Rates
 	Quota    int64 // messages that the server keeps waiting for an account, and of those that it sent
 	Ops      []Op
@@ -122,7 +123,7 @@ func Draw(seed uint64) Plan {
 // String is the plan for people.
 func (p Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, devices %v, nodes %d, rates %+v, quota %d\n", p.Seed, p.Devices, p.Nodes, p.Rates, p.Quota)
+	fmt.Fprintf(&b, "seed %d, devices %v, nodes %d, disks %d, rates %+v, quota %d\n", p.Seed, p.Devices, p.Nodes, p.Disks, p.Rates, p.Quota)
 	for i, o := range p.Ops {
 		fmt.Fprintf(&b, "%3d %v\n", i, o)
 	}

@@ -42,6 +42,11 @@ func Shrink(p Plan, breaks func(Plan) bool, budget int) Plan {
 		q.Nodes = 1
 		try(q)
 	}
+	if p.Disks > 0 {
+		q := p
+		q.Disks = 0
+		try(q)
+	}
 	for i := range p.Devices {
 		q := p
 		q.Devices = slices.Clone(p.Devices)
