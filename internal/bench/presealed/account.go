@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"net/http"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func (h *Host) SignUp(ctx context.Context, name string, password []byte) (*Devic
 	if a.List, err = identity.SignList(first, a.keys.Account); err != nil {
 		return nil, err
 	}
-	capsules, err := a.capsules()
+	capsules, err := a.capsules(a.List)
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +166,10 @@ func (a *Account) newKeys() (err error) {
 	return nil
 }
 
-// capsules are the account's capsule and its copy, for its newest list.
-func (a *Account) capsules() (*resealv1.Capsules, error) {
+// capsules are the account's capsule and its copy, with a list as their floor.
+func (a *Account) capsules(l *identity.SignedList) (*resealv1.Capsules, error) {
 	k, p := a.keys, capsule.Place{Account: a.ID, Credential: 1}
-	k.List = capsule.Head{Version: a.List.List.Version, Hash: a.List.Hash()}
+	k.List = capsule.Head{Version: l.List.Version, Hash: l.Hash()}
 	sealed, err := k.Seal(rand.Reader, a.export, p)
 	if err != nil {
 		return nil, err
@@ -246,9 +247,26 @@ func (d *Device) token() string {
 	return base64.RawURLEncoding.EncodeToString(append(append([]byte(nil), d.Account.ID[:]...), secret[:]...))
 }
 
+// Authorize lets a request act as the device: requests for blobs do not go over
+// its connection.
+func (d *Device) Authorize(h http.Header) error {
+	h.Set("Authorization", "Bearer "+d.token())
+	return nil
+}
+
 // random is n random bytes; crypto/rand never fails.
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b
+}
+
+// At is the device with another connection to its server: one that was started
+// again, say, at another address.
+func (d *Device) At(h *Host) *Device {
+	a := *d.Account
+	a.host = h
+	moved := *d
+	moved.Account = &a
+	return &moved
 }

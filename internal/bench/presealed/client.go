@@ -41,6 +41,7 @@ type Client struct {
 
 	mu    sync.Mutex
 	acks  [][]byte // to acknowledge
+	owed  int      // how many are not acknowledged yet
 	wake  chan struct{}
 	err   error // of the first call or event that failed
 	ended bool
@@ -126,6 +127,14 @@ func (c *Client) Send(ctx context.Context, req *resealv1.SendRequest) (stale []*
 	return resp.Stale, nil
 }
 
+// AddWraps adds a wrap, as Letter.Wrap makes them, to a message that was sent.
+func (c *Client) AddWraps(ctx context.Context, h message.Header, wraps ...[]byte) error {
+	_, err := c.calls.mailbox.AddWraps(ctx, &resealv1.AddWrapsRequest{
+		MessageId: h.ID[:], Recipient: h.Recipient[:], Sender: h.Sender[:], Wraps: wraps,
+	})
+	return err
+}
+
 func (c *Client) receive() {
 	defer c.events.Close()
 	caught := false
@@ -145,6 +154,7 @@ func (c *Client) receive() {
 		if len(ev.Entry) > 0 {
 			c.mu.Lock()
 			c.acks = append(c.acks, ev.Entry)
+			c.owed++
 			c.mu.Unlock()
 			select {
 			case c.wake <- struct{}{}:
@@ -193,5 +203,15 @@ func (c *Client) acknowledge(ctx context.Context) {
 			c.fail(err)
 			return
 		}
+		c.mu.Lock()
+		c.owed -= n
+		c.mu.Unlock()
 	}
+}
+
+// Owed is how much of what has come is not acknowledged yet.
+func (c *Client) Owed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owed
 }

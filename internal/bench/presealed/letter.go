@@ -133,8 +133,17 @@ func (l *Letter) Next() (message.Header, *resealv1.SendRequest) {
 
 // Wrap wraps the letter's key for a device, under a header that Next returned.
 func (l *Letter) Wrap(h message.Header, to *Device) ([]byte, error) {
+	w, err := wrap.Seal(l.context(to), to.epoch.Public(), to.auth.Public(), l.from.auth, h, l.secret)
+	if err != nil {
+		return nil, err
+	}
+	return w.Encode(), nil
+}
+
+// context is that of a wrap for a device.
+func (l *Letter) context(to *Device) message.WrapContext {
 	from := l.from
-	w, err := wrap.Seal(message.WrapContext{
+	return message.WrapContext{
 		From: message.WrapFrom{
 			Account: from.Account.ID, Key: from.keys.Account.Public(), Device: from.ID, DeviceKey: from.key.Public(), Auth: from.auth.Public(),
 			Epoch: from.cert.Certificate.Epoch, Cert: from.cert.Hash(), ListVersion: from.List.List.Version, ListHash: from.List.Hash(), At: now(),
@@ -143,9 +152,5 @@ func (l *Letter) Wrap(h message.Header, to *Device) ([]byte, error) {
 			Account: to.Account.ID, Key: to.keys.Account.Public(), Device: to.ID, DeviceKey: to.key.Public(),
 			Epoch: to.cert.Certificate.Epoch, Cert: to.cert.Hash(), ListVersion: to.List.List.Version, ListHash: to.List.Hash(),
 		},
-	}, to.epoch.Public(), to.auth.Public(), from.auth, h, l.secret)
-	if err != nil {
-		return nil, err
 	}
-	return w.Encode(), nil
 }
