@@ -49,7 +49,8 @@ func TestBench(t *testing.T) {
 					t.Fatal(err)
 				}
 				got = append(got, v.Figure+" "+v.Unit)
-				if v.Value <= 0 || v.Seconds < 0 || v.ServerCores < 0 || v.ClientCores < 0 {
+				// Of a few users, what the collector gave back may be more than they took.
+				if (v.Value <= 0 && v.Unit != "KiB") || v.Seconds < 0 || v.ServerCores < 0 || v.ClientCores < 0 {
 					t.Errorf("not a value: %+v", v)
 				}
 				if v.Count > 0 && (v.P50 <= 0 || v.P50 != v.Value || v.P90 < v.P50 || v.P99 < v.P90 || v.Max < v.P99) {

@@ -2,12 +2,15 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/reseal/reseal/internal/bench/histogram"
+	"github.com/reseal/reseal/internal/bench/process"
 )
 
 // Figure is something that can be measured; it yields one or more values.
@@ -19,11 +22,17 @@ type Figure struct {
 	// with its unit and meaning.
 	Values []Meaning
 
+	// own: it needs a server of its own, one that it can start again, say.
+	own bool
 	run func(context.Context, *stage) error
 }
 
 // Meaning says what a value of a figure is.
-type Meaning struct{ Name, Unit, What string }
+type Meaning struct {
+	Name, Unit, What string
+	// ofServer: it is read from the server's process, which must be known.
+	ofServer bool
+}
 
 // Value is one number that was measured.
 type Value struct {
@@ -67,15 +76,50 @@ func names() (all []string) {
 	return all
 }
 
-// choose are the figures with these names, in the order of the table; all without
-// a name.
-func choose(only []string) ([]Figure, error) {
-	for _, name := range only {
+// choose are the figures with these names, in the order of the table. Without a
+// name it is all that can be had of this server.
+func (o *Options) choose() (all []Figure, err error) {
+	for _, name := range o.Only {
 		if !slices.Contains(names(), name) {
 			return nil, &UnknownFigureError{name}
 		}
 	}
-	return slices.DeleteFunc(Figures(), func(f Figure) bool {
-		return len(only) > 0 && !slices.Contains(only, f.Name)
-	}), nil
+	for _, f := range Figures() {
+		why := o.lacks(f)
+		switch {
+		case len(o.Only) == 0 && why == nil:
+			all = append(all, f)
+		case slices.Contains(o.Only, f.Name) && why != nil:
+			return nil, fmt.Errorf("bench: %s: %w", f.Name, why)
+		case slices.Contains(o.Only, f.Name):
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+// ErrOwnServer is returned for a figure that needs a server of its own.
+var ErrOwnServer = errors.New("it needs a server of its own")
+
+// ErrNoProcess is returned for a figure that is read from the server's process
+// alone, where that is not known.
+var ErrNoProcess = errors.New("the server's process is not known here")
+
+// lacks is why a figure cannot be had, nil where it can.
+func (o *Options) lacks(f Figure) error {
+	if o.Server != "" && f.own {
+		return ErrOwnServer
+	}
+	for _, m := range f.Values {
+		if !m.ofServer || o.readable() {
+			return nil
+		}
+	}
+	return ErrNoProcess
+}
+
+// readable tells whether it can be read what the server uses.
+func (o *Options) readable() bool {
+	_, err := process.CPU(os.Getpid())
+	return err == nil && (o.Server == "" || o.PID != 0)
 }

@@ -2,10 +2,10 @@ package bench
 
 // What several figures yield.
 var (
-	perSecond = Meaning{"delivered", "msg/s", "messages delivered a second"}
-	perCPU    = Meaning{"server_cpu", "s/1000", "seconds of processor time, user and system, that the server used for 1,000 delivered messages"}
-	inFlood   = Meaning{"latency", "ms", "from handing a message over to its delivery"}
-	fromDue   = Meaning{"latency", "ms", "from the moment when a message was due to its delivery, so that a server that falls behind is not spared"}
+	perSecond = Meaning{"delivered", "msg/s", "messages delivered a second", false}
+	perCPU    = Meaning{"server_cpu", "s/1000", "seconds of processor time, user and system, that the server used for 1,000 delivered messages", true}
+	inFlood   = Meaning{"latency", "ms", "from handing a message over to its delivery", false}
+	fromDue   = Meaning{"latency", "ms", "from the moment when a message was due to its delivery, so that a server that falls behind is not spared", false}
 )
 
 // Figures are all figures, in the order in which they are measured.
@@ -40,6 +40,80 @@ func Figures() []Figure {
 			Values:     []Meaning{fromDue, perCPU, perSecond},
 			run:        engineRate,
 		},
+		{
+			Name: "idle",
+			Definition: "5,000 pre-sealed clients connect, each with an event stream, and do nothing. The server was started again after the accounts were made. " +
+				"Memory is the proportional set size of its process, 10 s after it started and 10 s after the last has come; the kernel's memory for sockets is not in it.",
+			Values: []Meaning{perUser, forNone, atConn, connCost},
+			own:    true,
+			run:    idle,
+		},
+		{
+			Name:       "idle-tls",
+			Definition: "The same with TLS 1.3 at the server, a full handshake for each connection.",
+			Values:     []Meaning{perUser, forNone, atConn, connCost},
+			own:        true,
+			run:        idleTLS,
+		},
+		{
+			Name: "drain",
+			Definition: "100 pre-sealed clients send 50 messages of 1 KiB each to a partner who is offline, the next when the last is stored. Then all partners " +
+				"connect at once, and get everything.",
+			Values: []Meaning{drained, drainCost, takenIn, takenCPU},
+			run:    drain,
+		},
+		{
+			Name:       "login",
+			Definition: "One account logs out and in again on one phone with an engine, 30 times, with nobody else there. The login is measured, the logout is not.",
+			Values:     []Meaning{loginTime, loginCost},
+			run:        login,
+		},
+		{
+			Name: "fanout",
+			Definition: "An account with 50 pre-sealed contacts online, who watch it, logs in with new devices, 27 in all, one after the other; an account has 10 at most. " +
+				"Publishing the list is measured, the password's part before it is not.",
+			Values: []Meaning{fanTime, joinCost},
+			run:    fanout,
+		},
+		{
+			Name: "new-device",
+			Definition: "A kept text waits for an account. It logs in on a new phone with an engine, 27 times, a new phone each; its first phone and the sender " +
+				"are online and have the key.",
+			Values: []Meaning{readable, fromPass},
+			run:    newDevice,
+		},
+		{
+			Name: "stale-send",
+			Definition: "A pre-sealed client sends 1 KiB, 200 times, one after the other, to an account with two devices of which it knows one. The server's answer " +
+				"names the list; the sender wraps for the other device and adds the wrap.",
+			Values: []Meaning{staleCaught, staleTold, staleCost},
+			run:    stale,
+		},
+		{
+			Name: "blob",
+			Definition: "500 ciphertexts of a little less than 1 MiB, sealed before, are uploaded by one device with the client's own transfers, 8 at once, each in " +
+				"four requests: begin, list of hashes, bytes, end. Then each is downloaded, in two requests, and not verified.",
+			Values: []Meaning{putRate, putCost, putTime, getRate, getCost, getTime},
+			run:    blob,
+		},
+		{
+			Name:       "content",
+			Definition: "100 MiB are sealed in memory by one goroutine, and opened, 5 times. No server takes part.",
+			Values:     []Meaning{sealRate, openRate, aesRate},
+			run:        content,
+		},
+		{
+			Name:       "wrap",
+			Definition: "Content keys are wrapped and opened 200 times, by a client that has wrapped for the device before. No server takes part.",
+			Values:     []Meaning{wrapTime, openTime, eightTime},
+			run:        wraps,
+		},
+		{
+			Name:       "start",
+			Definition: "The command runs in a process of its own, 20 times, with the program in the system's file cache.",
+			Values:     []Meaning{inboxTime, bareStart},
+			run:        start,
+		},
 	}
 }
 
@@ -49,10 +123,27 @@ type sizes struct {
 	payload          int
 	warm, long       float64 // seconds
 	rate, engineRate float64 // messages a second
+	idleUsers        int
+	settled          float64 // seconds
+	queue            int     // messages that wait for each
+	logins           int
+	contacts, joins  int
+	newDevices       int
+	stales           int
+	blobs            int
+	stream, streams  int // MiB, and how often
+	wraps            int
+	starts           int
 }
 
 // whole are the sizes of the definitions; quick ones show that everything works.
 var (
-	whole = sizes{users: 200, engines: 20, payload: 1024, warm: 2, long: 10, rate: 200, engineRate: 20}
-	quick = sizes{users: 4, engines: 2, payload: 1024, warm: 0.1, long: 0.5, rate: 40, engineRate: 20}
+	whole = sizes{
+		users: 200, engines: 20, payload: 1024, warm: 2, long: 10, rate: 200, engineRate: 20, idleUsers: 5000, settled: 10, queue: 50,
+		logins: 30, contacts: 50, joins: 27, newDevices: 27, stales: 200, blobs: 500, stream: 100, streams: 5, wraps: 200, starts: 20,
+	}
+	quick = sizes{
+		users: 4, engines: 2, payload: 1024, warm: 0.1, long: 0.5, rate: 40, engineRate: 20, idleUsers: 20, settled: 0.1, queue: 10,
+		logins: 2, contacts: 3, joins: 2, newDevices: 2, stales: 3, blobs: 10, stream: 4, streams: 2, wraps: 3, starts: 2,
+	}
 )

@@ -3,13 +3,17 @@ package bench
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
+	"crypto/x509"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/reseal/reseal/internal/bench/presealed"
 	"github.com/reseal/reseal/internal/bench/process"
 )
 
@@ -18,55 +22,77 @@ type host struct {
 	url  string
 	pid  int // 0: not known
 	http *http.Client
+	stop func() error // nil for one that was running before
 }
 
 // host is the server that was given, or one that is started now and stopped at
 // the end of the figure.
 func (s *stage) host(ctx context.Context) (*host, error) {
-	tr := http.DefaultTransport.(*http.Transport).Clone()
-	tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13}
-	client := &http.Client{Transport: tr}
-	s.stops = append(s.stops, func() error { client.CloseIdleConnections(); return nil })
 	if s.o.Server != "" {
-		return &host{s.o.Server, s.o.PID, client}, nil
+		return &host{url: s.o.Server, pid: s.o.PID, http: s.client(nil)}, nil
 	}
-	s.hosts++
-	data := filepath.Join(s.dir, fmt.Sprintf("server%d", s.hosts))
-	p, err := s.serve(ctx, data)
+	return s.serve(ctx, nil)
+}
+
+// client makes requests to a server whose certificate these roots vouch for; nil
+// is the system's.
+func (s *stage) client(roots *x509.CertPool) *http.Client {
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}
+	tr.MaxIdleConnsPerHost = 64
+	s.stops = append(s.stops, func() error { tr.CloseIdleConnections(); return nil })
+	return &http.Client{Transport: tr}
+}
+
+// serve starts a server over the figure's data, with TLS where it has a
+// certificate.
+func (s *stage) serve(ctx context.Context, c *certificate) (*host, error) {
+	args := append([]string{"serve", "--json", "--data", filepath.Join(s.dir, "server"), "--listen", "127.0.0.1:0", "--metrics", "off"}, s.o.ServerArgs...)
+	var roots *x509.CertPool
+	if c != nil {
+		args, roots = append(args, "--tls-cert", c.chain, "--tls-key", c.key), c.roots
+	}
+	p, err := process.Start(ctx, s.command(args...), s.core, filepath.Join(s.dir, "server.log"))
 	if err != nil {
 		return nil, err
 	}
-	s.stops = append(s.stops, p.Stop)
-	return &host{p.URL, p.PID(), client}, nil
+	h := &host{url: p.URL, pid: p.PID(), http: s.client(roots), stop: sync.OnceValue(p.Stop)}
+	s.stops = append(s.stops, h.stop)
+	return h, nil
 }
 
-func (s *stage) serve(ctx context.Context, data string, args ...string) (*process.Server, error) {
-	all := append([]string{"serve", "--json", "--data", data, "--listen", "127.0.0.1:0", "--metrics", "off"}, s.o.ServerArgs...)
-	cmd := s.o.Command(append(all, args...)...)
+// command is a command of this program. Settings of whoever measures are not
+// those of what is measured.
+func (s *stage) command(args ...string) *exec.Cmd {
+	cmd := s.o.Command(args...)
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	for i := 0; i < len(cmd.Env); { // settings of whoever runs this are not the server's
-		if strings.HasPrefix(cmd.Env[i], "RESEAL_") && !strings.HasPrefix(cmd.Env[i], "RESEAL_TEST_") {
-			cmd.Env = append(cmd.Env[:i:i], cmd.Env[i+1:]...)
-			continue
-		}
-		i++
+	cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(v string) bool {
+		return strings.HasPrefix(v, "RESEAL_") && !strings.HasPrefix(v, "RESEAL_TEST_")
+	})
+	return cmd
+}
+
+// online is a connection for calls without a session; it ends with the figure.
+func (s *stage) online(ctx context.Context, h *host) (*presealed.Host, error) {
+	desk, err := presealed.Dial(ctx, h.url, h.http)
+	if err == nil {
+		s.stops = append(s.stops, func() error { desk.Close(); return nil })
 	}
-	return process.Start(ctx, cmd, s.core, data+".log")
+	return desk, err
 }
 
 // usage is a moment with what was used up to it.
 type usage struct {
 	at             time.Time
-	server, client time.Duration
-	known          bool // what the server used
+	server, client time.Duration // server is 0 where it is not known
 }
 
 func (h *host) usage() usage {
 	u := usage{at: time.Now()}
 	if cpu, err := process.CPU(h.pid); h.pid != 0 && err == nil {
-		u.server, u.known = cpu, true
+		u.server = cpu
 	}
 	u.client, _ = process.CPU(os.Getpid())
 	return u
@@ -75,11 +101,10 @@ func (h *host) usage() usage {
 // span is what was used between two moments.
 type span struct {
 	long, server, client time.Duration
-	known                bool
 }
 
 func (u usage) since(from usage) span {
-	return span{u.at.Sub(from.at), u.server - from.server, u.client - from.client, u.known && from.known}
+	return span{u.at.Sub(from.at), u.server - from.server, u.client - from.client}
 }
 
 // around fills in how long a value was measured and how busy both sides were.

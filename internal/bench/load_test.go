@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -39,8 +40,8 @@ func TestMeasureCountsWhatIsDelivered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n < 1 || p.long < 50*time.Millisecond || p.known {
-			t.Errorf("%d delivered in %v, server known: %v", n, p.long, p.known)
+		if n < 1 || p.long < 50*time.Millisecond || p.server != 0 {
+			t.Errorf("%d delivered in %v, server %v", n, p.long, p.server)
 		}
 		// The last of each sender may have been due in the time, and have come after it.
 		if c := int64(l.latency.Count()); c < n-3 || c > n+3 {
@@ -119,17 +120,38 @@ func TestLost(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all, err := choose(nil)
+	all, err := new(Options).choose()
 	if err != nil || len(all) != len(Figures()) {
 		t.Fatalf("%d figures, %v", len(all), err)
 	}
-	two, err := choose([]string{all[1].Name, all[0].Name})
+	two, err := (&Options{Only: []string{all[1].Name, all[0].Name}}).choose()
 	if err != nil || len(two) != 2 || two[0].Name != all[0].Name {
 		t.Errorf("not the two, in the order of the table: %v, %v", two, err)
 	}
-	_, err = choose([]string{"speed"})
+	_, err = (&Options{Only: []string{"speed"}}).choose()
 	if unknown, ok := errors.AsType[*UnknownFigureError](err); !ok || unknown.Name != "speed" || !strings.Contains(err.Error(), all[0].Name) {
 		t.Errorf("an unknown figure: %v", err)
+	}
+}
+
+// TestChooseForAServer: of a server that runs already, what needs another one is
+// left out, or refused where it was asked for.
+func TestChooseForAServer(t *testing.T) {
+	for _, o := range []Options{{Server: "http://127.0.0.1:1"}, {Server: "http://127.0.0.1:1", PID: 1}} {
+		all, err := o.choose()
+		if err != nil || len(all) == 0 {
+			t.Fatalf("%d figures, %v", len(all), err)
+		}
+		for _, f := range Figures() {
+			o.Only = []string{f.Name}
+			_, err := o.choose()
+			if had := slices.ContainsFunc(all, func(g Figure) bool { return g.Name == f.Name }); had != (err == nil) {
+				t.Errorf("%s among all: %v, alone: %v", f.Name, had, err)
+			}
+			if f.own && !errors.Is(err, ErrOwnServer) {
+				t.Errorf("%s needs a server of its own: %v", f.Name, err)
+			}
+		}
 	}
 }
 

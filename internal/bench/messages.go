@@ -43,11 +43,7 @@ func (s *stage) messages(ctx context.Context, connect func(context.Context, *hos
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.tell(perSecond, p.each(n)), s.tell(inFlood, p.around(latency(&l.latency))))
-	if p.known {
-		err = errors.Join(err, s.tell(perCPU, p.perThousand(n)))
-	}
-	return err
+	return errors.Join(s.tell(perSecond, p.each(n)), s.tell(inFlood, p.around(latency(&l.latency))), s.tell(perCPU, p.perThousand(n)))
 }
 
 // prefix begins the handles of one figure's accounts: a server that was given may
@@ -80,11 +76,10 @@ func parallel(n int, f func(i int) error) error {
 
 // accounts makes n accounts that nobody logs in to, with a device each.
 func (s *stage) accounts(ctx context.Context, h *host, n int) ([]*presealed.Device, error) {
-	desk, err := presealed.Dial(ctx, h.url, h.http)
+	desk, err := s.online(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	s.stops = append(s.stops, func() error { desk.Close(); return nil })
 	all, begin := make([]*presealed.Device, n), prefix()
 	return all, parallel(n, func(i int) (err error) {
 		all[i], err = desk.SignUp(ctx, fmt.Sprint(begin, i), nil)

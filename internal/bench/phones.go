@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reseal/reseal"
@@ -18,14 +19,23 @@ const passphrase = "seven otters juggle lanterns"
 // lifetime is how long messages of engines may wait.
 const lifetime = time.Hour
 
+// phone is an installation that is closed once: by whoever switches it off, or at
+// the end of the figure.
+type phone struct {
+	*reseal.Installation
+	off func() error
+}
+
 // phone opens an installation in a folder of its own.
-func (s *stage) phone(h *host, name string) (*reseal.Installation, error) {
+func (s *stage) phone(h *host, name string) (*phone, error) {
 	in, err := reseal.Open(filepath.Join(s.dir, name), reseal.Options{Server: h.url, HTTP: h.http})
 	if err != nil {
 		return nil, err
 	}
-	s.stops = append(s.stops, in.Close)
-	return in, nil
+	p := &phone{in, sync.OnceValue(in.Close)}
+	s.own = append(s.own, p)
+	s.stops = append(s.stops, p.off)
+	return p, nil
 }
 
 // people signs up n accounts, each on a phone of its own, and waits until they

@@ -53,7 +53,7 @@ type Options struct {
 // Run takes the figures one after the other. It ends at the first that fails;
 // the values of those before have been told.
 func Run(ctx context.Context, o Options) (err error) {
-	figures, err := choose(o.Only)
+	figures, err := o.choose()
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ type stage struct {
 	figure Figure
 	dir    string
 	given  []string // names of the values that were told
-	hosts  int
 	stops  []func() error
+	own    []*phone // in the order in which they were made
 }
 
 func (s *stage) run(ctx context.Context) (err error) {
@@ -111,25 +111,19 @@ func (s *stage) run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, m := range s.figure.Values {
-		if !slices.Contains(s.given, m.Name) && !s.unknown(m) {
+		if !slices.Contains(s.given, m.Name) && !(m.ofServer && !s.o.readable()) {
 			return fmt.Errorf("internal error: no value %q", m.Name)
 		}
 	}
 	return nil
 }
 
-// unknown tells whether a value cannot be had here: what the server used, where
-// its process is not known or the system does not tell.
-func (s *stage) unknown(m Meaning) bool {
-	if m != perCPU {
-		return false
-	}
-	_, err := process.CPU(os.Getpid())
-	return err != nil || (s.o.Server != "" && s.o.PID == 0)
-}
-
-// tell gives out a value under its name.
+// tell gives out a value under its name; one of the server's process only where
+// that is known.
 func (s *stage) tell(m Meaning, v Value) error {
+	if m.ofServer && !s.o.readable() {
+		return nil
+	}
 	s.given = append(s.given, m.Name)
 	v.Figure, v.Unit = s.figure.Name+"."+m.Name, m.Unit
 	return s.o.Emit(v)
