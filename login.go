@@ -310,22 +310,24 @@ func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.
 		return nil, err
 	}
 	var s *vault.Section
+	var current capsule.ShareID
 	for _, sh := range resp.Shares {
-		if len(sh.ShareId) != len(capsule.ShareID{}) || capsule.ShareID(sh.ShareId) != slot.Share() {
+		if len(sh.ShareId) != len(capsule.ShareID{}) {
 			continue
 		}
-		share, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, slot.Share())
-		if err != nil {
+		share, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, capsule.ShareID(sh.ShareId))
+		if err != nil || !slot.Under(share) {
 			continue
 		}
 		if s, err = slot.Unlock(share); err != nil && !errors.Is(err, vault.ErrOpen) {
 			return nil, vaultError(err)
 		}
+		current = share.ID
 	}
 	if s == nil {
 		return nil, errNoShare
 	}
-	if err := in.replaceShare(ctx, c, s, slot.Share(), resp.Revision); err != nil {
+	if err := in.replaceShare(ctx, c, s, current, resp.Revision); err != nil {
 		_ = s.Close()
 		return nil, err
 	}

@@ -21,10 +21,10 @@ type keys struct{ content, frame, mark []byte }
 // databaseKeys derives the keys of a section from its two shares. The database
 // key itself is not kept.
 func databaseKeys(h *head, server *[32]byte) keys {
-	n, id, local := h.nonce(), h.shareID(), h.local()
+	n, mark, local := h.nonce(), h.mark(), h.local()
 	secret := append(local[:], server[:]...)
 	defer clear(secret)
-	info := string(append(append([]byte("reseal/1 database key"), n[:]...), id[:]...))
+	info := string(append(append([]byte("reseal/1 database key"), n[:]...), mark[:]...))
 	db := must(hkdf.Key(sha256.New, secret, nil, info, 32))
 	defer clear(db)
 	sub := func(purpose string) []byte {
@@ -76,11 +76,11 @@ func gcm(key []byte) cipher.AEAD { return must(cipher.NewGCM(must(aes.NewCipher(
 
 // contentAAD binds a content to its slot, its shares and its size.
 func contentAAD(h *head, size int) []byte {
-	n, id, local := h.nonce(), h.shareID(), h.local()
+	n, mark, local := h.nonce(), h.mark(), h.local()
 	b := cryptobyte.NewBuilder(nil)
 	b.AddUint16(version)
 	b.AddBytes(n[:])
-	b.AddBytes(id[:])
+	b.AddBytes(mark[:])
 	b.AddBytes(local[:])
 	b.AddUint8(uint8(bits.TrailingZeros(uint(size))))
 	return b.BytesOrPanic()

@@ -27,7 +27,7 @@ func (v *Vault) Create(key capsule.RowKey, share capsule.Share) (*Section, error
 			return nil, err
 		}
 	}
-	h := makeHead(n, currentTag(key, n), share.ID, local)
+	h := makeHead(n, currentTag(key, n), markOf(share, n), local)
 	s := newSection(v, &h, rowID(key, n), share)
 	p, err := v.withSlot(&h, s)
 	if err == nil {

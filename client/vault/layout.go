@@ -7,8 +7,6 @@ import (
 	"math/bits"
 
 	"golang.org/x/crypto/cryptobyte"
-
-	"github.com/reseal/reseal/capsule"
 )
 
 // Sizes and limits of the file, in bytes (spec/shares.md, "Client database
@@ -87,26 +85,26 @@ func parseHeader(b []byte) (header, error) {
 func (h header) fileSize() int64       { return headerSize + int64(h.slots)*int64(h.size) }
 func (h header) offset(slot int) int64 { return headerSize + int64(slot)*int64(h.size) }
 
-// head is the public part of a slot: nonce 32, file tag 32, share id 16, local
+// head is the public part of a slot: nonce 32, file tag 32, share mark 16, local
 // share 32, check 16. The check is a plain hash against damage: it holds for
 // decoys too, so it tells nothing.
 type head [headSize]byte
 
-func makeHead(n nonce, tag fileTag, share capsule.ShareID, local localShare) (h head) {
+func makeHead(n nonce, tag fileTag, mark shareMark, local localShare) (h head) {
 	b := append(h[:0], n[:]...)
 	b = append(b, tag[:]...)
-	b = append(b, share[:]...)
+	b = append(b, mark[:]...)
 	b = append(b, local[:]...)
 	sum := sha256.Sum256(b)
 	copy(h[len(b):], sum[:])
 	return h
 }
 
-func (h *head) nonce() nonce             { return nonce(h[:32]) }
-func (h *head) tag() fileTag             { return fileTag(h[32:64]) }
-func (h *head) shareID() capsule.ShareID { return capsule.ShareID(h[64:80]) }
-func (h *head) local() localShare        { return localShare(h[80:112]) }
-func (h *head) intact() bool             { return *h == makeHead(h.nonce(), h.tag(), h.shareID(), h.local()) }
+func (h *head) nonce() nonce      { return nonce(h[:32]) }
+func (h *head) tag() fileTag      { return fileTag(h[32:64]) }
+func (h *head) mark() shareMark   { return shareMark(h[64:80]) }
+func (h *head) local() localShare { return localShare(h[80:112]) }
+func (h *head) intact() bool      { return *h == makeHead(h.nonce(), h.tag(), h.mark(), h.local()) }
 
 // journalHash names the journal of the section in this state. It takes no key,
 // so that a stale journal can be recognised without one.

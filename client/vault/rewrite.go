@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/reseal/reseal/capsule"
 )
 
 // piece is one slot of a file to be written: the old slot from, or the sealed
@@ -159,7 +157,7 @@ func (v *Vault) decoy() (h head, err error) {
 	if _, err = io.ReadFull(v.rand, b[:]); err != nil {
 		return h, err
 	}
-	return makeHead(nonce(b[:32]), fileTag(b[32:64]), capsule.ShareID(b[64:80]), localShare(b[80:112])), nil
+	return makeHead(nonce(b[:32]), fileTag(b[32:64]), shareMark(b[64:80]), localShare(b[80:112])), nil
 }
 
 // below returns a uniform number in [0, n), n at most 2^16, by rejection.

@@ -24,6 +24,12 @@ type fileTag [32]byte
 // localShare is the half of a section's key that lies in the file, 32 bytes.
 type localShare [32]byte
 
+// shareMark tells in the file which server share a section is sealed under, 16
+// bytes. Without the share's value, which lies at the server sealed, it says
+// nothing: the share's id, in its place, would name the server's row to whoever
+// has both.
+type shareMark [16]byte
+
 // SessionShare is the server's half of the key that seals a session record,
 // 32 random bytes. The server releases it to a live session only.
 type SessionShare [32]byte
@@ -65,6 +71,17 @@ func asideTag(k capsule.RowKey, n nonce) fileTag { return rowMAC(k, "aside", n) 
 // rowID names the section's share at the server, unlike any file tag, so that
 // who has both the file and the store cannot match them.
 func rowID(k capsule.RowKey, n nonce) capsule.RowID { return rowMAC(k, "server", n) }
+
+// markOf is the mark of a server share at a slot.
+func markOf(s capsule.Share, n nonce) shareMark {
+	key := s.Value.Bytes()
+	defer clear(key[:])
+	m := hmac.New(sha256.New, key[:])
+	m.Write([]byte("reseal/1 share mark\x00"))
+	m.Write(n[:])
+	m.Write(s.ID[:])
+	return shareMark(m.Sum(nil)[:16])
+}
 
 func rowMAC(k capsule.RowKey, what string, n nonce) (out [32]byte) {
 	key := k.Bytes()

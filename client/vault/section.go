@@ -88,7 +88,7 @@ func (s *Section) Size() int {
 // Reseal seals every record anew under the given server share and a fresh
 // local share, and removes the journal. Before it returns, the section opens
 // with the old server share or with the new one, whichever side of the rename
-// a crash falls on; Slot.Share tells which. Afterwards the new one alone opens
+// a crash falls on; Slot.Unlock takes that one. Afterwards the new one alone opens
 // it. On ErrFull the old state is intact.
 func (s *Section) Reseal(share capsule.Share) error {
 	s.writeMu.Lock()
@@ -268,7 +268,7 @@ func (s *Section) fresh(share capsule.Share, tag fileTag) (head, keys, error) {
 	if _, err := io.ReadFull(s.v.rand, local[:]); err != nil {
 		return head{}, keys{}, err
 	}
-	h := makeHead(s.head.nonce(), tag, share.ID, local)
+	h := makeHead(s.head.nonce(), tag, markOf(share, s.head.nonce()), local)
 	server := share.Value.Bytes()
 	return h, databaseKeys(&h, &server), nil
 }

@@ -123,7 +123,7 @@ func (s *Section) SaveSession(r Session, server SessionShare) error {
 	if _, err := io.ReadFull(s.v.rand, r.share[:]); err != nil {
 		return err
 	}
-	n, id, value := s.head.nonce(), s.head.shareID(), s.share.get().Value.Bytes()
+	n, id, value := s.head.nonce(), s.share.id, s.share.get().Value.Bytes()
 	plain := slices.Concat(n[:], id[:], value[:], s.row[:])
 	defer clear(plain)
 	key := r.key(&server)

@@ -48,7 +48,6 @@ func TestWhoOpens(t *testing.T) {
 		for _, other := range w.users {
 			for _, s := range other.shares {
 				if other != u {
-					s.ID = slot.Share()
 					_, err := slot.Unlock(s)
 					wantErr(t, err, vault.ErrOpen)
 				}
@@ -57,16 +56,20 @@ func TestWhoOpens(t *testing.T) {
 		forged, _ := capsule.NewShare(seeded(9))
 		_, err = slot.Unlock(forged)
 		wantErr(t, err, vault.ErrOpen)
-		forged.ID = slot.Share()
+		own, _ := under(u.shares, slot)
+		forged.ID = own.ID
+		_, err = slot.Unlock(forged)
+		wantErr(t, err, vault.ErrOpen)
+		forged = capsule.Share{ID: capsule.ShareID{1}, Value: own.Value} // under another id
 		_, err = slot.Unlock(forged)
 		wantErr(t, err, vault.ErrOpen)
 		// What the server knows of the section stands nowhere in the file.
 		row := slot.Row()
-		if bytes.Contains(w.disk.Read("vault"), row[:]) {
-			t.Fatal("the file names the server's row")
+		if file := w.disk.Read("vault"); bytes.Contains(file, row[:]) || bytes.Contains(file, own.ID[:]) {
+			t.Fatal("the file names the server's row or share")
 		}
 		// Nor does the sealed share: the server has no key for it.
-		s := u.shares[slot.Share()]
+		s := own
 		k, _ := capsule.NewShareKey(seeded(8))
 		sealed, err := s.Seal(seeded(7), k, session(u).Account, row)
 		must(t, err)
@@ -220,7 +223,7 @@ func TestClone(t *testing.T) {
 		must(t, clone.openVault())
 		slot, err := clone.v.Find(c.key)
 		must(t, err)
-		if _, ok := c.shares[slot.Share()]; ok {
+		if _, ok := under(c.shares, slot); ok {
 			t.Fatal("the old share is still there")
 		}
 		for _, s := range c.shares {
@@ -245,11 +248,12 @@ func TestClone(t *testing.T) {
 		again := clone.on(clone.disk.Restart(crashfs.Synced), 6)
 		must(t, first(again.openVault, again.check))
 		aside := again.v.Aside(c.key)
-		if len(aside) != 1 || aside[0].Share() != slot.Share() {
+		if len(aside) != 1 {
 			t.Fatal("the section set aside is gone")
 		}
 		old := again.users[0]
-		old.section, err = aside[0].Unlock(w.ever[slot.Share()])
+		share, _ := under(w.ever, slot)
+		old.section, err = aside[0].Unlock(share)
 		must(t, err)
 		if got := old.content(); got["in/2"] != "two" || len(got) != 4 {
 			t.Fatalf("the section set aside holds %v", got)

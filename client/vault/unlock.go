@@ -29,7 +29,7 @@ func (v *Vault) unlock(i int, row capsule.RowID, share capsule.Share) (*Section,
 	if v.open[h.nonce()] != nil {
 		return nil, ErrUnlocked
 	}
-	if share.ID != h.shareID() {
+	if markOf(share, h.nonce()) != h.mark() {
 		return nil, ErrOpen
 	}
 	s := newSection(v, &h, row, share)

@@ -248,8 +248,10 @@ type Slot struct {
 // Row is the name of the section's share at the server.
 func (s *Slot) Row() capsule.RowID { return s.row }
 
-// Share is the id of the server share that the section is sealed under.
-func (s *Slot) Share() capsule.ShareID { return s.head.shareID() }
+// Under tells whether the section is sealed under this server share.
+func (s *Slot) Under(share capsule.Share) bool {
+	return markOf(share, s.head.nonce()) == s.head.mark()
+}
 
 // Find looks for the section of an account. Errors: ErrAbsent; ErrDamaged if
 // it is absent but a slot's head is damaged, so that it might have been there.
@@ -310,6 +312,6 @@ func (v *Vault) SetAside(s *Slot) error {
 		return ErrUnlocked
 	}
 	p := v.plan()
-	p.slots[i].head = makeHead(n, s.aside, s.head.shareID(), s.head.local())
+	p.slots[i].head = makeHead(n, s.aside, s.head.mark(), s.head.local())
 	return v.rewrite(p)
 }

@@ -83,20 +83,24 @@ func TestErrors(t *testing.T) {
 	wantErr(t, err, vault.ErrExists)
 	slot, err := w.v.Find(a.key)
 	must(t, err)
-	_, err = slot.Unlock(a.shares[slot.Share()])
+	share, _ := under(a.shares, slot)
+	_, err = slot.Unlock(share)
 	wantErr(t, err, vault.ErrUnlocked)
 	wantErr(t, w.v.SetAside(slot), vault.ErrUnlocked)
 	_, err = vault.Open("/home", vault.Options{FS: w.disk})
 	wantErr(t, err, vault.ErrBusy)
 	must(t, a.section.Lock())
-	for _, err := range []error{a.section.Commit(vault.Batch{{Name: "x", Value: nil}}), a.section.Lock(), a.section.Close(),
-		a.section.Compact(), a.section.Erase(), a.section.Reseal(w.put(a)), a.section.SaveSession(session(a), vault.SessionShare{})} {
+	for _, err := range []error{
+		a.section.Commit(vault.Batch{{Name: "x", Value: nil}}), a.section.Lock(), a.section.Close(),
+		a.section.Compact(), a.section.Erase(), a.section.Reseal(w.put(a)), a.section.SaveSession(session(a), vault.SessionShare{}),
+	} {
 		wantErr(t, err, vault.ErrLocked)
 	}
 	if len(a.content()) != 0 {
 		t.Fatal("a locked section still shows records")
 	}
-	_, err = slot.Unlock(a.shares[slot.Share()])
+	share, _ = under(a.shares, slot)
+	_, err = slot.Unlock(share)
 	wantErr(t, err, vault.ErrAbsent) // Lock resealed it: the slot is out of date
 	must(t, w.unlock(a))
 }

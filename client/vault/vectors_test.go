@@ -80,7 +80,7 @@ func example() (head, capsule.RowKey, capsule.Share) {
 	key := capsule.RowKeyOf([32]byte{0: 1, 31: 2})
 	share := capsule.Share{ID: capsule.ShareID{3, 4}, Value: capsule.ServerShareOf([32]byte{0: 5, 31: 6})}
 	n := nonce{7, 8}
-	return makeHead(n, currentTag(key, n), share.ID, localShare{9, 10}), key, share
+	return makeHead(n, currentTag(key, n), markOf(share, n), localShare{9, 10}), key, share
 }
 
 func exampleRecords() *records {

@@ -69,6 +69,16 @@ func (w *world) openVault() (err error) {
 	return err
 }
 
+// under is the share that a section is sealed under.
+func under(shares map[capsule.ShareID]capsule.Share, slot *vault.Slot) (capsule.Share, bool) {
+	for _, s := range shares {
+		if slot.Under(s) {
+			return s, true
+		}
+	}
+	return capsule.Share{}, false
+}
+
 // put is the server taking a new share beside the ones it has.
 func (w *world) put(a *account) capsule.Share {
 	s, _ := capsule.NewShare(w.rand)
@@ -104,9 +114,9 @@ func (w *world) unlock(a *account) error {
 	if err != nil {
 		return err
 	}
-	s, ok := a.shares[slot.Share()]
+	s, ok := under(a.shares, slot)
 	if !ok {
-		return fmt.Errorf("%s: section names a share that the server never had", a.name)
+		return fmt.Errorf("%s: section is sealed under a share that the server never had", a.name)
 	}
 	a.section, err = slot.Unlock(s)
 	return err
