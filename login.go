@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/client"
@@ -295,109 +294,4 @@ func rekey(s *vault.Section, k capsule.BookKey) error {
 		return nil
 	}
 	return vaultError(s.Commit(vaultBatch(b)))
-}
-
-// errNoShare: no share at the server opens the section.
-var errNoShare = errors.New("reseal: no share opens this section")
-
-// reopen unlocks a section with the share that it is sealed under, and seals it
-// anew under a fresh one: put, reseal, confirm. A crash in between leaves a
-// section that one of the server's two shares opens.
-func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.Slot) (*vault.Section, error) {
-	row := slot.Row()
-	resp, err := repeat(ctx, c.remote.account.GetShares, &resealv1.GetSharesRequest{Row: row[:]})
-	if err != nil {
-		return nil, err
-	}
-	var s *vault.Section
-	var current capsule.ShareID
-	for _, sh := range resp.Shares {
-		if len(sh.ShareId) != len(capsule.ShareID{}) {
-			continue
-		}
-		share, err := capsule.OpenShare(sh.Sealed, c.capsule.Share, c.account, row, capsule.ShareID(sh.ShareId))
-		if err != nil || !slot.Under(share) {
-			continue
-		}
-		if s, err = slot.Unlock(share); err != nil && !errors.Is(err, vault.ErrOpen) {
-			return nil, vaultError(err)
-		}
-		current = share.ID
-	}
-	if s == nil {
-		return nil, errNoShare
-	}
-	if err := in.replaceShare(ctx, c, s, current, resp.Revision); err != nil {
-		_ = s.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// maxConflicts is how often something is tried anew because somebody else
-// changed the account at the same time.
-const maxConflicts = 16
-
-func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vault.Section, current capsule.ShareID, revision uint64) error {
-	row := s.Row()
-	next, err := capsule.NewShare(in.o.Rand)
-	if err != nil {
-		return err
-	}
-	sealed, err := next.Seal(in.o.Rand, c.capsule.Share, c.account, row)
-	if err != nil {
-		return err
-	}
-	for tries := 0; ; tries++ {
-		_, err := repeat(ctx, c.remote.account.PutShare, &resealv1.PutShareRequest{
-			Revision: revision, CurrentShareId: current[:],
-			Share: &resealv1.Share{Row: row[:], ShareId: next.ID[:], Sealed: sealed},
-		})
-		if err == nil {
-			break
-		}
-		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
-			return err
-		}
-		if tries >= maxConflicts {
-			return as(ErrServer, errors.New("a conflict with nobody"))
-		}
-		resp, err := c.remote.account.GetShares(ctx, &resealv1.GetSharesRequest{Row: row[:]})
-		if err != nil {
-			return err
-		}
-		revision = resp.Revision
-	}
-	if err := s.Reseal(next); err != nil {
-		return vaultError(err)
-	}
-	_, err = repeat(ctx, c.remote.account.ConfirmShare, &resealv1.ConfirmShareRequest{Row: row[:], ShareId: next.ID[:]})
-	return err
-}
-
-// bind binds the new session to the device of a section that was here before.
-func (in *Installation) bind(ctx context.Context, c *credentials, s *vault.Section) ([]byte, error) {
-	e, err := client.Open(s, in.o.Rand)
-	if err != nil {
-		return nil, as(ErrDamaged, err)
-	}
-	// The capsule's floor may be older than what this device has seen: a list
-	// below that, or another one of the same version, must not be built on.
-	own, _, err := e.OwnKeys()
-	if err != nil {
-		return nil, as(ErrDamaged, err)
-	}
-	if _, err := identity.PinOf(own).Follow(c.list); errors.Is(err, identity.ErrOlder) || errors.Is(err, identity.ErrFork) {
-		return nil, as(ErrServer, err)
-	}
-	if _, ok := c.list.Find(e.Device()); !ok {
-		return nil, ErrRemoved
-	}
-	device, row := e.Device(), s.Row()
-	sig := e.DeviceKey().Sign(identity.NameSession, identity.SessionBinding(c.account, device, c.session.Hash()))
-	resp, err := repeat(ctx, c.remote.account.BindSession, &resealv1.BindSessionRequest{DeviceId: device[:], Signature: sig[:], Row: row[:]})
-	if err != nil {
-		return nil, err
-	}
-	return resp.SessionShare, nil
 }
