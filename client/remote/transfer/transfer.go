@@ -229,19 +229,35 @@ type gateway int
 func (g gateway) Error() string { return "transfer: status " + strconv.Itoa(int(g)) + " on the way" }
 
 func refusal(a *answer) error {
-	var body blobs.Refusal
-	err := json.NewDecoder(io.LimitReader(a, blobs.MaxBody)).Decode(&body)
-	if err != nil || body.Error.Status() != a.StatusCode {
+	b, err := io.ReadAll(io.LimitReader(a, blobs.MaxBody))
+	e, ok := parseRefusal(a.StatusCode, b)
+	if err != nil || !ok {
 		if a.StatusCode >= 500 {
 			return gateway(a.StatusCode)
 		}
 		return fmt.Errorf("%w: status %d", ErrNotReseal, a.StatusCode)
 	}
-	e := &Error{Code: body.Error, Limit: body.Limit}
 	if n, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && n >= 0 {
 		e.After = min(time.Duration(n)*time.Second, time.Hour)
 	}
 	return e
+}
+
+// parseRefusal takes the body of an answer with a status of 400 or more.
+func parseRefusal(status int, b []byte) (*Error, bool) {
+	var body blobs.Refusal
+	if json.Unmarshal(b, &body) != nil || body.Error.Status() != status {
+		return nil, false
+	}
+	return &Error{Code: body.Error, Limit: body.Limit}, true
+}
+
+// parseStatus takes the body of a status.
+func parseStatus(b []byte) (st blobs.Status, err error) {
+	if json.Unmarshal(b, &st) != nil || st.PartSize != blobs.PartSize {
+		return blobs.Status{}, ErrNotReseal
+	}
+	return st, nil
 }
 
 // readStatus reads the JSON answer of an upload's call.
@@ -254,8 +270,5 @@ func readStatus(a *answer) (st blobs.Status, err error) {
 	if err != nil {
 		return st, err
 	}
-	if json.Unmarshal(b, &st) != nil || st.PartSize != blobs.PartSize {
-		return st, ErrNotReseal
-	}
-	return st, nil
+	return parseStatus(b)
 }
