@@ -75,6 +75,9 @@ func (l *life) act(op Op) {
 		if d, ok := pick(here, op.B, running); ok {
 			to := l.accounts[mod(op.N, len(l.accounts))]
 			_ = d.Do(client.ChangeContact{Account: to.ID, Change: change}) // may be unknown to it
+			if op.Act == Block {
+				l.shut[[2]*world.Account{a, to}] = true
+			}
 		}
 	case Late:
 		l.w.DeliverLate()

@@ -105,6 +105,8 @@ func (l *life) arrived(m *sent) {
 		case !l.w.Pending(m.Message) && (m.unsent || m.viewed && m.policy == message.Once) && !d.Opens(m.Message):
 			// It ended before this device came.
 		case l.blocked(d, m):
+		case err != nil && l.shut[[2]*world.Account{d.Account, m.from.Account}]:
+			// It may have come while the sender was blocked, and is for nobody then.
 		case d.Opens(m.Message):
 		case !l.held(m):
 		default:
@@ -209,8 +211,11 @@ func (l *life) erased() {
 			if !d.runs() {
 				continue
 			}
-			switch d.Is(m.Message) {
+			switch is := d.Is(m.Message); is {
 			case client.IsViewed, client.IsUnsent, client.Expired:
+				if is == client.Expired && !l.listed(d) {
+					continue // no server tells it the time any more: it waits an hour
+				}
 				if m.policy == message.Once && d.Holds(m.Content.CEK[:]) && !l.uses(m) {
 					l.fail("%s keeps the key of %v, which is %s", d.Name, m.know, d.Is(m.Message))
 				}

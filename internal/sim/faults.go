@@ -74,7 +74,7 @@ func (p Plan) Plain() Plan {
 // less than [store.ClockTolerance] apart.
 func (l *life) spread() {
 	l.ways = rand.New(rand.NewPCG(l.plan.Seed, 3))
-	l.gaps = map[[2]int]bool{}
+	l.gaps, l.shut = map[[2]int]bool{}, map[[2]*world.Account]bool{}
 	for range l.plan.Nodes - 1 {
 		l.w.Nodes(time.Duration(l.ways.IntN(1800)-900) * time.Millisecond)
 	}

@@ -27,6 +27,7 @@ type life struct {
 	healthy  bool
 	ways     *rand.Rand // which node a connection comes to
 	gaps     map[[2]int]bool
+	shut     map[[2]*world.Account]bool // the first ever blocked the second
 	note     func(format string, args ...any)
 	at       int // the op being played
 }

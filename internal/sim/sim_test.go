@@ -90,6 +90,11 @@ func TestRegressions(t *testing.T) {
 			}
 		}
 	}
+	for what, p := range leastLives {
+		if err := play(t, p, io.Discard); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
 
 // TestSameSeed: the same seed draws the same life, another one another.
