@@ -50,6 +50,8 @@ type Account struct {
 	engine *client.Engine
 	token  vault.Token
 	closed bool
+	// after is time.After, for the pause between two streams; tests change it.
+	after func(time.Duration) <-chan time.Time
 	// cut ends the stream that is open, nil without one.
 	cut context.CancelFunc
 
@@ -62,6 +64,8 @@ type Account struct {
 	events  broadcaster
 	synced  latch
 	watched atomic.Int64 // how many accounts the server was told to watch; -1 for none
+	// woken ends the pause between two streams; of size 1.
+	woken chan struct{}
 	// leaving: the end of the session is of our own making (LogOut).
 	leaving atomic.Bool
 }
@@ -85,6 +89,7 @@ func (in *Installation) start(section *vault.Section, server, token string, bega
 		return nil, err
 	}
 	a := &Account{
+		woken: make(chan struct{}, 1), after: time.After,
 		in: in, section: section, remote: r, engine: e, handle: e.Handle(), id: e.Account(), device: e.Device(),
 		token: vault.Token(secretmem.New([]byte(token))), log: in.o.Log, start: time.Now(), since: began, fileKey: names,
 	}
@@ -190,7 +195,13 @@ func (a *Account) Connected() bool {
 // Wake connects now, if there is no connection, instead of at the next try,
 // which may be a minute away: the system says that the network is back, or the
 // app came to the foreground. It does not wait; Online does.
-func (a *Account) Wake() { a.remote.link.Retry() }
+func (a *Account) Wake() {
+	select {
+	case a.woken <- struct{}{}:
+	default:
+	}
+	a.remote.link.Retry()
+}
 
 // clock is the time for one step of the engine.
 func (a *Account) clock() client.Clock {

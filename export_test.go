@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"time"
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
@@ -37,6 +38,13 @@ func CountCuts(a *Account) func() int {
 		defer a.mu.Unlock()
 		return n
 	}
+}
+
+// HoldPauses makes the pauses between two streams of the account last for ever.
+func HoldPauses(a *Account) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.after = func(time.Duration) <-chan time.Time { return nil }
 }
 
 // HasLeft tells whether messages of a day are noted as left at the server.

@@ -19,6 +19,7 @@ func (w *world) pass(d time.Duration) {
 	w.down()
 	w.offset.Add(int64(d))
 	w.up()
+	w.back()
 }
 
 func askReset(t *testing.T, w *world, a *reseal.Account) reseal.PendingReset {

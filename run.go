@@ -42,6 +42,10 @@ func (a *Account) run() {
 			}
 			return
 		}
+		select {
+		case <-a.woken: // of before
+		default:
+		}
 		began := time.Now()
 		err := a.stream(a.ctx)
 		a.synced.clear()
@@ -55,8 +59,13 @@ func (a *Account) run() {
 			pause = 0
 		}
 		pause = min(2*pause+50*time.Millisecond, 10*time.Second)
+		a.mu.Lock()
+		after := a.after
+		a.mu.Unlock()
 		select {
-		case <-time.After(pause):
+		case <-after(pause):
+		case <-a.woken:
+			pause = 0
 		case <-a.ctx.Done():
 		}
 	}

@@ -35,6 +35,7 @@ type world struct {
 	mu     sync.Mutex
 	server *server.Server
 	stop   func()
+	homes  []*reseal.Installation
 }
 
 const secret = "correct horse battery staple"
@@ -121,6 +122,9 @@ func (w *world) install(dir string) *reseal.Installation {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = in.Close() })
+	w.mu.Lock()
+	w.homes = append(w.homes, in)
+	w.mu.Unlock()
 	return in
 }
 
