@@ -52,8 +52,8 @@ const (
 	// KindAccount: something was done to this account, as the server says; What
 	// is "recovery_tried" (with a code that is not the account's), "recovered",
 	// "password_changed", "rotated", "reset_asked" (for the time Due, unless
-	// [Account.CancelReset] comes before), "reset_cancelled" or "reset". What,
-	// Since, Due, Device.
+	// [Account.CancelReset] comes before), "reset_tried" (with a code that is not
+	// the operator's), "reset_cancelled" or "reset". What, Since, Due, Device.
 	KindAccount EventKind = "account"
 	// KindClosed: a contact's account was closed, as the server says. Handle.
 	KindClosed EventKind = "closed"

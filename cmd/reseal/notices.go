@@ -47,6 +47,8 @@ func noticeText(e reseal.Event) string {
 	switch e.What {
 	case "recovery_tried":
 		return "WARNING: somebody tried a wrong recovery code" + at + ", or within an hour of that; if it was not you, nothing is lost: codes cannot be guessed"
+	case "reset_tried":
+		return "WARNING: somebody tried a wrong reset code" + at + ", or within an hour of that; if it was not you, nothing is lost: codes cannot be guessed"
 	case "recovered":
 		return "the account was recovered with its code" + at + "; if it was not you, log in elsewhere and rotate"
 	case "password_changed":

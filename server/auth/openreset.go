@@ -74,7 +74,8 @@ func (s *Service) OperatorCancelReset(ctx context.Context, id identity.AccountID
 // OpenReset makes a session for who shows the code of a reset that the operator
 // announced and that is due. It alone can finish the reset: a later one by the
 // same code takes its place. An unknown handle, an account without such a reset
-// and a wrong code end alike.
+// and a wrong code end alike; a wrong code is shown on the account's devices, and
+// the account knows the installation of the right one.
 func (s *Service) OpenReset(ctx context.Context, req *resealv1.OpenResetRequest) (*resealv1.OpenResetResponse, error) {
 	h, err := handle.Parse(req.Handle)
 	if err != nil || string(h) != req.Handle {
@@ -124,7 +125,13 @@ func (s *Service) openReset(ctx context.Context, h handle.Handle, code [32]byte,
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || !r.Device.IsZero() || subtle.ConstantTimeCompare(r.Code[:], code[:]) != 1 {
+	if r == nil || !r.Device.IsZero() {
+		return nil, failed
+	}
+	if subtle.ConstantTimeCompare(r.Code[:], code[:]) != 1 {
+		s.Counter.Count("passwords", "reset_refused")
+		// As for a wrong recovery code, and only while a right one exists.
+		s.tellLater(ctx, a.list, notice(resealv1.AccountNotice_WHAT_RESET_TRIED, s.hour()))
 		return nil, failed
 	}
 	if s.now() < r.Due {
@@ -147,6 +154,9 @@ func (s *Service) openReset(ctx context.Context, h handle.Handle, code [32]byte,
 		if err := s.commit(ctx, id, b, token); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.know(ctx, id, req.Installation); err != nil {
+		return nil, err
 	}
 	return &resealv1.OpenResetResponse{AccountId: id[:], Revision: a.rev, Credential: a.pw.Credential, List: a.list.Bytes()}, nil
 }

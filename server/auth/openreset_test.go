@@ -11,6 +11,7 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/records"
 	tw "github.com/reseal/reseal/internal/testworld"
 	"github.com/reseal/reseal/invite"
 	"github.com/reseal/reseal/opaque"
@@ -61,6 +62,20 @@ func stands(t *testing.T, d *tw.Device, r *resealv1.FinishResetRequest) {
 	r.List, r.DeviceId, r.Share, r.Certified = beginning(t, d, key, nil), d.ID[:], row, d.Certified(d.NewEpoch())
 }
 
+// acquainted is how many installations an account knows in this period.
+func acquainted(t *testing.T, d *tw.Device) (n int) {
+	t.Helper()
+	prefix := records.AcquaintedKey(records.PeriodOf(d.W.Time()), records.PairHash{})
+	prefix = prefix[:len(prefix)-len(records.PairHash{})]
+	for _, err := range store.Scan(ctx, d.W.Store, records.AccountPartition(d.Account.ID), prefix, store.PrefixEnd(prefix), false) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
 func TestResetByCode(t *testing.T) {
 	w := tw.New(t, nil)
 	d := w.SignUp("alice", password)
@@ -95,6 +110,21 @@ func TestResetByCode(t *testing.T) {
 			t.Errorf("%s: %v, not %s", c.handle, err, want)
 		}
 	}
+	// The wrong one is shown, after the answer, and once.
+	tried := func(dev *tw.Device) (n int) {
+		for _, x := range notices(t, dev) {
+			if x.What == uint8(resealv1.AccountNotice_WHAT_RESET_TRIED) {
+				n++
+			}
+		}
+		return n
+	}
+	w.Server.Auth().Wait()
+	for dev, want := range map[*tw.Device]int{d: 1, second: 1, bob: 0} {
+		if n := tried(dev); n != want {
+			t.Errorf("told %d times of a wrong code, not %d", n, want)
+		}
+	}
 	early, _ := opening(t, w, "alice", code)
 	_, err = w.Client("").OpenReset(ctx, early)
 	tw.Refused(t, err, resealv1.Reason_REASON_NOT_DUE)
@@ -125,9 +155,14 @@ func TestResetByCode(t *testing.T) {
 		tw.Refused(t, err, resealv1.Reason_REASON_NO_RESET)
 	}
 	firstReq, firstSession := opening(t, w, "alice", code)
+	before := acquainted(t, d)
+	firstReq.Installation = tw.Random(auth.InstallationSize)
 	first := tw.Must[*resealv1.OpenResetResponse](t)(w.Client("").OpenReset(ctx, firstReq))
 	if again := tw.Must[*resealv1.OpenResetResponse](t)(w.Client("").OpenReset(ctx, firstReq)); !proto.Equal(first, again) {
 		t.Error("a repeat is answered with something else")
+	}
+	if n := acquainted(t, d); n != before+1 {
+		t.Errorf("the account knows %d installations, and knew %d", n, before)
 	}
 	// The session is good for the reset and for nothing else.
 	c := as(w, d.Account.ID, firstSession)

@@ -38,6 +38,9 @@ const (
 	AccountNotice_WHAT_RESET_CANCELLED AccountNotice_What = 6
 	// The account began anew.
 	AccountNotice_WHAT_RESET AccountNotice_What = 7
+	// Somebody showed a code that is not that of the reset which the operator
+	// announced.
+	AccountNotice_WHAT_RESET_TRIED AccountNotice_What = 8
 )
 
 // Enum value maps for AccountNotice_What.
@@ -51,6 +54,7 @@ var (
 		5: "WHAT_RESET_ASKED",
 		6: "WHAT_RESET_CANCELLED",
 		7: "WHAT_RESET",
+		8: "WHAT_RESET_TRIED",
 	}
 	AccountNotice_What_value = map[string]int32{
 		"WHAT_UNSPECIFIED":      0,
@@ -61,6 +65,7 @@ var (
 		"WHAT_RESET_ASKED":      5,
 		"WHAT_RESET_CANCELLED":  6,
 		"WHAT_RESET":            7,
+		"WHAT_RESET_TRIED":      8,
 	}
 )
 
@@ -1833,12 +1838,12 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"message_id\x18\x01 \x01(\fR\tmessageId\x12\x14\n" +
 	"\x05wraps\x18\x02 \x03(\fR\x05wraps\"0\n" +
 	"\bCaughtUp\x12$\n" +
-	"\x0eserver_time_ms\x18\x01 \x01(\x04R\fserverTimeMs\"\xc4\x02\n" +
+	"\x0eserver_time_ms\x18\x01 \x01(\x04R\fserverTimeMs\"\xda\x02\n" +
 	"\rAccountNotice\x121\n" +
 	"\x04what\x18\x01 \x01(\x0e2\x1d.reseal.v1.AccountNotice.WhatR\x04what\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x04R\x04atMs\x12\x15\n" +
 	"\x06due_ms\x18\x03 \x01(\x04R\x05dueMs\x12\x1b\n" +
-	"\tdevice_id\x18\x04 \x01(\fR\bdeviceId\"\xb6\x01\n" +
+	"\tdevice_id\x18\x04 \x01(\fR\bdeviceId\"\xcc\x01\n" +
 	"\x04What\x12\x14\n" +
 	"\x10WHAT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13WHAT_RECOVERY_TRIED\x10\x01\x12\x12\n" +
@@ -1848,7 +1853,8 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"\x10WHAT_RESET_ASKED\x10\x05\x12\x18\n" +
 	"\x14WHAT_RESET_CANCELLED\x10\x06\x12\x0e\n" +
 	"\n" +
-	"WHAT_RESET\x10\a\"\xb6\x04\n" +
+	"WHAT_RESET\x10\a\x12\x14\n" +
+	"\x10WHAT_RESET_TRIED\x10\b\"\xb6\x04\n" +
 	"\x0eEventsResponse\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\fR\x05entry\x12.\n" +
 	"\amessage\x18\x02 \x01(\v2\x12.reseal.v1.PendingH\x00R\amessage\x12+\n" +
