@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"strconv"
 	"time"
 
@@ -67,7 +68,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var code exitCode
 	switch {
 	case err == nil:
@@ -77,7 +78,8 @@ func run(ctx context.Context, e *env, args []string) int {
 	}
 	if !c.ran {
 		if _, ok := errors.AsType[*usageError](err); !ok {
-			err = usagef(`try "reseal help"`, "%s", err.Error())
+			about := strings.TrimPrefix(cmd.CommandPath(), "reseal")
+			err = usagef(`try "reseal help`+about+`"`, "%s", err.Error())
 		}
 		c.json = c.json || slices.Contains(args, "--json")
 	}
