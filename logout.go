@@ -15,7 +15,9 @@ import (
 // LogOutOptions say how to log out.
 type LogOutOptions struct {
 	// Remove also removes this device from the account, for which the password
-	// is needed, and destroys its section.
+	// is needed, and destroys its section. The installation becomes unknown to
+	// the server, so that nobody can find out there who was here: other
+	// accounts at it count as a stranger's until their next login.
 	Remove   bool
 	Password []byte
 }
@@ -61,7 +63,8 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 	}
 	a.halt()
 	if o.Remove {
-		err = errors.Join(a.section.Erase(), a.dropFiles(func(string) bool { return true }))
+		// The proof of the password has shown the present seed.
+		err = errors.Join(a.in.vault.RenewSeed(), a.section.Erase(), a.dropFiles(func(string) bool { return true }))
 	} else {
 		secretmem.Do(func() { err = a.section.Lock() })
 	}

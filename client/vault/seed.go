@@ -38,10 +38,28 @@ func (v *Vault) readSeed() error {
 	return v.replace(seedName, v.seed[:])
 }
 
+// RenewSeed puts a fresh seed in the place of the present one: no server can tell
+// any more at which handles this installation was used, whoever holds it. Each
+// account that is used here counts as a stranger's until its next login. Where
+// the file cannot be written, this process shows the fresh one all the same.
+func (v *Vault) RenewSeed() error {
+	v.seedMu.Lock()
+	defer v.seedMu.Unlock()
+	if _, err := io.ReadFull(v.rand, v.seed[:]); err != nil {
+		return err
+	}
+	err := v.replace(seedName, v.seed[:])
+	v.Stamp(seedName)
+	return err
+}
+
 // Known is what this installation is known by to a server at a handle, 32 bytes
 // (spec/shares.md, section 1). It is no secret of any account.
 func (v *Vault) Known(origin, handle string) []byte {
-	m := hmac.New(sha256.New, v.seed[:])
+	v.seedMu.Lock()
+	seed := v.seed
+	v.seedMu.Unlock()
+	m := hmac.New(sha256.New, seed[:])
 	m.Write([]byte("reseal/1 installation\x00" + origin + "\x00" + handle))
 	return m.Sum(nil)
 }

@@ -58,6 +58,8 @@ type Vault struct {
 	// stale holds journals to be removed once the folder is synced.
 	stale  []string
 	tidied bool // tidyJournals has run
+
+	seedMu sync.Mutex // guards seed, and its file once the folder is open
 	seed   [seedSize]byte
 }
 

@@ -19,7 +19,9 @@ the account so that only its password opens it, and wipes the keys from memory.
 It works without a server. What is sent meanwhile opens at the next login here.
 
 --forget also removes this device from the account and destroys what is sealed
-here; it asks for the password.`,
+here; it asks for the password. Nobody can find out at the server any more which
+accounts were used here; those that still are count as a stranger's there until
+their next login.`,
 		Example:     "  reseal logout\n  reseal logout --as ana\n  reseal logout --forget",
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{repeatKey: "unseen"},
