@@ -9,6 +9,6 @@ func TestRace(t *testing.T) {
 	Detect(
 		t, "../../..", "./api/...", "./bus/...", "./client/handover", "./client/keyring", "./client/remote/...", "./client/vault",
 		"./examples/...", "./internal/demo", "./internal/quota", "./internal/secretmem", "./internal/terminal", "./internal/unixsocket",
-		"./resealtest", "./seal", "./server/...", "./store/memory", "./store/pebble", "./wrap",
+		"./resealtest", "./server/...", "./store/memory", "./store/pebble", "./wrap",
 	)
 }
