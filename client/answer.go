@@ -184,7 +184,7 @@ func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1
 			continue
 		}
 		// A certificate speaks only for a device of the list.
-		if d, ok := p.list.Find(c.Certificate.Device); !ok || c.Verify(d) != nil {
+		if d, ok := p.list.Find(c.Certificate.Device); !ok || !s.e.isCertified(c, d) {
 			s.count.BadKeys++
 			continue
 		}

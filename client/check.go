@@ -84,7 +84,7 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 		s.wantCertificate(from.Account, from.Device, from.Epoch)
 		return wrap.Secret{}, unknown
 	}
-	if cert.Hash() != from.Cert || cert.Verify(d) != nil || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
+	if cert.Hash() != from.Cert || !s.e.isCertified(cert, d) || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
 		return wrap.Secret{}, bad
 	}
 	// 8. There is no end mark, and the message has not expired. By a wrong

@@ -63,6 +63,9 @@ type Engine struct {
 	// lists are signed lists that were verified, by their bytes: the same few
 	// are looked at for every message.
 	lists map[string]*identity.SignedList
+	// certified are certificates that a device of a list has signed, by the bytes
+	// of both: the same, too, come with every message.
+	certified map[certifiedBy]bool
 	// server is the server's time at the last step that knew it.
 	server identity.Time
 	// bookGetting tells that the book is being fetched; bookPutting is what the

@@ -5,6 +5,8 @@ import (
 	"reflect"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/reseal/reseal/identity"
 )
 
 // MaxFigures is how many bytes the record of figures takes when each of them is
@@ -20,3 +22,14 @@ func MaxFigures() int {
 	}
 	return proto.Size(f.record())
 }
+
+// MaxCertified is how many verified certificates an engine remembers.
+const MaxCertified = maxCertified
+
+// IsCertified is isCertified.
+func (e *Engine) IsCertified(c *identity.SignedCertificate, d identity.Device) bool {
+	return e.isCertified(c, d)
+}
+
+// Certified is how many verified certificates the engine remembers.
+func (e *Engine) Certified() int { return len(e.certified) }

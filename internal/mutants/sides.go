@@ -5,7 +5,7 @@ var sides = []Mutant{
 	{"engine: blocked and alarmed not held", "client/check.go", "if p.blocked || p.alarm {", "if false {", clientTests},
 	{"engine: another account key", "client/check.go", "if from.Key != p.list.List.Key {", "if false {", clientTests},
 	{"engine: device outside the list", "client/check.go", "if !ok || d.Key != from.DeviceKey {", "if !ok && d.Key != d.Key {", clientTests},
-	{"engine: certificate not compared", "client/check.go", "if cert.Hash() != from.Cert || cert.Verify(d) != nil || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {", "if cert.Verify(d) != nil {", clientTests},
+	{"engine: certificate not compared", "client/check.go", "if cert.Hash() != from.Cert || !s.e.isCertified(cert, d) || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {", "if !s.e.isCertified(cert, d) {", clientTests},
 	{"engine: opens what has expired", "client/check.go", "if h.Expired(s.now) {", "if false {", clientTests},
 	{"engine: fork in a wrap not seen", "client/check.go", "if from.ListVersion == p.list.List.Version && from.ListHash != p.list.Hash() {", "if false {", clientTests},
 	{"engine: answers under an alarm", "client/retry.go", "KeyPinned: !p.alarm, NotBlocked: !p.blocked,", "KeyPinned: true, NotBlocked: !p.blocked,", clientTests},
