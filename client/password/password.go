@@ -17,10 +17,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	zxcvbn "github.com/nbutton23/zxcvbn-go"
-	"github.com/nbutton23/zxcvbn-go/match"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/reseal/reseal/client/password/internal/guess"
 	"github.com/reseal/reseal/handle"
 )
 
@@ -30,12 +29,12 @@ const (
 	// MaxSize is the longest password in normal form, bytes. It is that of
 	// package opaque.
 	MaxSize = 1 << 10
-	// MinScore is the least score of zxcvbn, from 0 to 4, that is let pass: 3
-	// stands for 2*10^10 guesses or more.
-	MinScore = 3
+	// MinGuesses is how many guesses a password that is let pass takes at the
+	// least, by the estimate of zxcvbn.
+	MinGuesses = 2e10
 	// judged is how much of a password is looked at: the estimate takes time
 	// that grows faster than the length, and this much is strong enough or not.
-	judged = 64
+	judged = guess.MaxSize
 )
 
 // Err is returned for text that cannot be a password at all: empty, above
@@ -85,14 +84,14 @@ func Check(s string, h handle.Handle, others ...string) ([]byte, error) {
 	text := []rune(string(b))
 	text = text[:min(len(text), judged)]
 	once := period(text)
-	score, sequence := estimate(string(once), append([]string{string(h), "reseal"}, others...))
+	guesses, parts := estimate(string(once), append([]string{string(h), "reseal"}, others...))
 	switch {
 	case number(text):
 		return nil, &Weak{
 			Reason:      "it is a date or a number",
 			Suggestions: []string{more, "Avoid dates, telephone numbers and the like."},
 		}
-	case score >= MinScore:
+	case guesses >= MinGuesses:
 		return b, nil
 	case len(once) < len(text):
 		return nil, &Weak{
@@ -100,7 +99,7 @@ func Check(s string, h handle.Handle, others ...string) ([]byte, error) {
 			Suggestions: []string{more, "Avoid repeating characters or words."},
 		}
 	}
-	return nil, explain(sequence)
+	return nil, explain(parts)
 }
 
 const more = "Use four or more words that do not belong together."
@@ -131,11 +130,11 @@ func number(s []rune) bool {
 	return digits <= 12
 }
 
-// estimate runs zxcvbn, which counts bytes and knows English. A character beyond
-// ASCII is given to it as one letter, the next one as the next letter: so three
-// bytes of UTF-8 do not pass for three characters, and repeats and sequences
-// are seen in every script. Words of other languages are not.
-func estimate(s string, known []string) (int, []match.Match) {
+// estimate asks package guess, which counts bytes and knows English. A character
+// beyond ASCII is given to it as one letter, the next one as the next letter: so
+// three bytes of UTF-8 do not pass for three characters, and repeats and
+// sequences are seen in every script. Words of other languages are not.
+func estimate(s string, known []string) (float64, []guess.Part) {
 	ascii := make([]byte, 0, len(s))
 	for _, r := range s {
 		if r > unicode.MaxASCII {
@@ -143,36 +142,37 @@ func estimate(s string, known []string) (int, []match.Match) {
 		}
 		ascii = append(ascii, byte(r))
 	}
-	known = slices.DeleteFunc(known, func(w string) bool { return w == "" })
-	m := zxcvbn.PasswordStrength(string(ascii), known)
-	return m.Score, m.MatchSequence
+	return guess.Estimate(string(ascii), known)
 }
 
 // explain names what the longest guessable part is.
-func explain(sequence []match.Match) *Weak {
-	var longest match.Match
-	for _, m := range sequence {
-		if m.Pattern != "bruteforce" && m.J-m.I >= longest.J-longest.I {
-			longest = m
+func explain(parts []guess.Part) *Weak {
+	var longest guess.Part
+	for _, p := range parts {
+		if p.Kind != guess.Random && p.End-p.Start >= longest.End-longest.Start {
+			longest = p
 		}
 	}
 	w := &Weak{Suggestions: []string{more}}
-	switch {
-	case longest.DictionaryName == "user_inputs":
+	switch longest.Kind {
+	case guess.Known:
 		w.Reason = "much of it is your handle, or known of you otherwise"
 		w.Suggestions = append(w.Suggestions, "Leave out names and handles.")
-	case longest.Pattern == "dictionary":
+	case guess.Word:
 		w.Reason = "much of it is a common password, word or name"
 		w.Suggestions = append(w.Suggestions, "Digits in place of letters and capitals do not help much.")
-	case longest.Pattern == "spatial":
+	case guess.Keys:
 		w.Reason = "much of it is a row of keys"
 		w.Suggestions = append(w.Suggestions, "Avoid rows of keys on the keyboard.")
-	case longest.Pattern == "repeat":
-		w.Reason = "much of it is one character, repeated"
+	case guess.Repeat:
+		w.Reason = "much of it is something short, repeated"
 		w.Suggestions = append(w.Suggestions, "Avoid repeating characters or words.")
-	case longest.Pattern == "sequence":
+	case guess.Sequence:
 		w.Reason = "much of it is a sequence, as in abcd or 6543"
 		w.Suggestions = append(w.Suggestions, "Avoid sequences.")
+	case guess.Date:
+		w.Reason = "much of it is a date or a year"
+		w.Suggestions = append(w.Suggestions, "Avoid dates, telephone numbers and the like.")
 	default:
 		w.Reason = "it is too short to be hard to guess"
 	}
