@@ -34,6 +34,8 @@ type lies struct {
 	// answered may change an answer. An error goes to the client instead,
 	// although the server did what it was asked to.
 	answered func(method string, req, resp proto.Message) error
+	// ended hears when the server has done a call, or refused it.
+	ended func(method string)
 	// streamed gives what is sent in the place of an event.
 	streamed func(*resealv1.EventsResponse) []*resealv1.EventsResponse
 	// twice lets the server hear a request twice; the client gets the second
@@ -97,7 +99,11 @@ func (l *liar) serve(ctx context.Context, spec connect.Spec, stream connect.Serv
 		}
 		s.replay = first.req
 	}
-	return l.world.server.Calls().Call(ctx, spec.Procedure, info, s)
+	err := l.world.server.Calls().Call(ctx, spec.Procedure, info, s)
+	if f := l.now().ended; f != nil {
+		f(s.method)
+	}
+	return err
 }
 
 type lyingStream struct {

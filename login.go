@@ -263,8 +263,8 @@ func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Sec
 	if errors.Is(err, errNoShare) {
 		// Kept, never overwritten: the share may come back (a server that
 		// lied, or was restored).
-		if err := in.vault.SetAside(slot); err != nil {
-			return nil, nil, Login{}, vaultError(err)
+		if err := in.setAside(c); err != nil {
+			return nil, nil, Login{}, err
 		}
 		s, share, dropped, err := in.newDevice(ctx, c)
 		return s, share, Login{NewDevice: true, SetAside: true, Dropped: dropped}, err
@@ -281,6 +281,16 @@ func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Sec
 		return nil, nil, Login{}, err
 	}
 	return s, share, Login{}, nil
+}
+
+// setAside takes the account's section out of the way. It is looked for anew: it
+// may have been sealed under a share since that the server did not keep.
+func (in *Installation) setAside(c *credentials) error {
+	slot, err := in.vault.Find(c.capsule.Row)
+	if err == nil {
+		err = in.vault.SetAside(slot)
+	}
+	return vaultError(err)
 }
 
 // rekey gives the section the book's key of the capsule, where another device

@@ -12,7 +12,8 @@ import (
 	"github.com/reseal/reseal/identity"
 )
 
-// errNoShare: no share at the server opens the section.
+// errNoShare: no share at the server opens the section, or another copy of this
+// folder logged in meanwhile, and its share is the one that stayed.
 var errNoShare = errors.New("reseal: no share opens this section")
 
 // reopen unlocks a section with the share that it is sealed under, and seals it
@@ -72,7 +73,7 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 			break
 		}
 		if refusal.Reason(err) != resealv1.Reason_REASON_CONFLICT {
-			return err
+			return outrun(err)
 		}
 		if tries >= maxConflicts {
 			return as(ErrServer, errors.New("a conflict with nobody"))
@@ -87,6 +88,16 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 		return vaultError(err)
 	}
 	_, err = repeat(ctx, c.remote.account.ConfirmShare, &resealv1.ConfirmShareRequest{Row: row[:], ShareId: next.ID[:]})
+	return outrun(err)
+}
+
+// outrun tells that the server no longer has the share that this section was
+// unlocked with, or was just sealed under: two copies of a folder logged in at the
+// same time, and the server took the other's share.
+func outrun(err error) error {
+	if refusal.Reason(err) == resealv1.Reason_REASON_UNKNOWN_SHARE {
+		return errors.Join(errNoShare, err)
+	}
 	return err
 }
 

@@ -128,16 +128,17 @@ func TestAgentKilledWhileSending(t *testing.T) {
 	}
 }
 
-// sendGate holds the first message that is to be stored, once it is on.
-type sendGate struct {
+// commitGate holds the first batch with a key of a prefix, once it is on.
+type commitGate struct {
 	store.Store
+	prefix     string
 	on         atomic.Bool
 	once       sync.Once
 	held, open chan struct{}
 }
 
-func (g *sendGate) Commit(ctx context.Context, p store.Partition, b *store.Batch) error {
-	if g.on.Load() && slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.HasPrefix(string(w.Key), "m/") }) {
+func (g *commitGate) Commit(ctx context.Context, p store.Partition, b *store.Batch) error {
+	if g.on.Load() && slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.HasPrefix(string(w.Key), g.prefix) }) {
 		g.once.Do(func() { close(g.held); <-g.open })
 	}
 	return g.Store.Commit(ctx, p, b)
@@ -147,7 +148,7 @@ func (g *sendGate) Commit(ctx context.Context, p store.Partition, b *store.Batch
 // database, and the server has not seen it. The content came from a pipe that
 // nobody can read again, and is not needed again.
 func TestAgentKilledBetweenTakingAndSending(t *testing.T) {
-	g := &sendGate{held: make(chan struct{}), open: make(chan struct{})}
+	g := &commitGate{prefix: "m/", held: make(chan struct{}), open: make(chan struct{})}
 	url := newServerOn(t, func(s store.Store) store.Store { g.Store = s; return g })
 	ana, ben := newHome(t, url, "ana"), newHome(t, url, "ben")
 	agent := ana.agent()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	tw "github.com/reseal/reseal/internal/testworld"
 )
@@ -21,9 +22,14 @@ func (r row) revision() uint64 {
 
 func (r row) put(id, current byte) (*resealv1.PutShareRequest, error) {
 	r.t.Helper()
+	return r.putAt(r.revision(), id, current)
+}
+
+func (r row) putAt(revision uint64, id, current byte) (*resealv1.PutShareRequest, error) {
+	r.t.Helper()
 	s := r.d.APIShare()
 	s.ShareId = bytes.Repeat([]byte{id}, 16)
-	req := &resealv1.PutShareRequest{Revision: r.revision(), Share: s, CurrentShareId: bytes.Repeat([]byte{current}, 16)}
+	req := &resealv1.PutShareRequest{Revision: revision, Share: s, CurrentShareId: bytes.Repeat([]byte{current}, 16)}
 	if current == 0 {
 		req.CurrentShareId = r.d.Share[:]
 	}
@@ -109,10 +115,14 @@ func TestShareRefusals(t *testing.T) {
 		"old revision": {&resealv1.PutShareRequest{Revision: rev + 1, Share: s, CurrentShareId: d.Share[:]}, resealv1.Reason_REASON_CONFLICT},
 		"no share":     {&resealv1.PutShareRequest{Revision: rev, CurrentShareId: d.Share[:]}, resealv1.Reason_REASON_MALFORMED},
 		"no current":   {&resealv1.PutShareRequest{Revision: rev, Share: s}, resealv1.Reason_REASON_MALFORMED},
-		"other row": {&resealv1.PutShareRequest{Revision: rev, Share: &resealv1.Share{Row: tw.Random(32), ShareId: s.ShareId, Sealed: s.Sealed}, CurrentShareId: d.Share[:]},
-			resealv1.Reason_REASON_UNKNOWN_SHARE},
-		"large": {&resealv1.PutShareRequest{Revision: rev, Share: &resealv1.Share{Row: d.Row[:], ShareId: s.ShareId, Sealed: tw.Random(300)}, CurrentShareId: d.Share[:]},
-			resealv1.Reason_REASON_MALFORMED},
+		"other row": {
+			&resealv1.PutShareRequest{Revision: rev, Share: &resealv1.Share{Row: tw.Random(32), ShareId: s.ShareId, Sealed: s.Sealed}, CurrentShareId: d.Share[:]},
+			resealv1.Reason_REASON_UNKNOWN_SHARE,
+		},
+		"large": {
+			&resealv1.PutShareRequest{Revision: rev, Share: &resealv1.Share{Row: d.Row[:], ShareId: s.ShareId, Sealed: tw.Random(300)}, CurrentShareId: d.Share[:]},
+			resealv1.Reason_REASON_MALFORMED,
+		},
 	} {
 		_, err := d.C.PutShare(ctx, c.req)
 		if t.Log(name); err == nil {
@@ -125,4 +135,67 @@ func TestShareRefusals(t *testing.T) {
 	}
 	_, err := d.C.GetShares(ctx, &resealv1.GetSharesRequest{Row: tw.Random(31)})
 	tw.Refused(t, err, resealv1.Reason_REASON_MALFORMED)
+}
+
+// Two copies of a section replace its share at the same time, in every order of
+// their calls: one of the two has the only share that the server keeps then, the
+// other is refused, and told so.
+func TestTwoReplacementsInEveryOrder(t *testing.T) {
+	d := tw.New(t, nil).Account("alice")
+	r := row{t, d}
+	present, fresh := byte(0), byte(1) // ids; 0 is the first one
+	var orders func(prefix string, a, b int)
+	orders = func(order string, a, b int) {
+		if a < 3 {
+			orders(order+"a", a+1, b)
+		}
+		if b < 3 {
+			orders(order+"b", a, b+1)
+		}
+		if len(order) < 6 {
+			return
+		}
+		type copied struct {
+			step     int
+			revision uint64
+			share    byte
+			out      bool
+		}
+		both := map[rune]*copied{'a': {share: fresh}, 'b': {share: fresh + 1}}
+		for _, who := range order {
+			c := both[who]
+			c.step++
+			if c.out {
+				continue
+			}
+			var err error
+			switch c.step {
+			case 1:
+				c.revision = r.revision()
+			case 2:
+				if _, err = r.putAt(c.revision, c.share, present); refusal.Reason(err) == resealv1.Reason_REASON_CONFLICT {
+					_, err = r.put(c.share, present)
+				}
+			case 3:
+				err = r.confirm(c.share)
+			}
+			if err != nil {
+				tw.Refused(t, err, resealv1.Reason_REASON_UNKNOWN_SHARE)
+				c.out = true
+			}
+		}
+		if both['a'].out == both['b'].out {
+			t.Fatalf("%s: both or neither are out", order)
+		}
+		if present = both['a'].share; both['a'].out {
+			present = both['b'].share
+		}
+		t.Log(order)
+		r.has(present)
+		fresh += 2
+	}
+	orders("", 0, 0)
+	if fresh != 41 {
+		t.Errorf("%d orders, not 20", fresh/2)
+	}
 }
