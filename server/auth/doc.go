@@ -68,10 +68,10 @@ const (
 )
 
 // Limiter refuses what comes too often. The kinds are "signup", "login",
-// "recovery" and "challenge" (by address), "login_handle" (by handle and network,
-// "handle@address"), "login_handle_all" and "recovery_handle" (by handle),
-// "login_known" and "recovery_known" (by handle and installation),
-// "password", "epoch" and "installation" (by account).
+// "recovery" and "challenge" (by address), "login_handle" and "recovery_handle"
+// (by handle and network, "handle@address"), "login_handle_all" (by handle),
+// "login_known" and "recovery_known" (by handle and installation), "password",
+// "epoch", "installation" and "recovery_told" (by account).
 type Limiter interface {
 	Allow(kind, key string) error
 }

@@ -59,13 +59,15 @@ func (s *Service) throttle(ctx context.Context, h handle.Handle, shown []byte, k
 }
 
 // throttleRecovery counts a start of a recovery, or of a reset by the operator's
-// code: whoever tries one may as well try the other.
+// code: whoever tries one may as well try the other. Nothing of it counts by the
+// handle alone: who has lost every device comes from an installation that is not
+// known, and strangers must not be able to keep them out.
 func (s *Service) throttleRecovery(ctx context.Context, h handle.Handle, shown []byte) error {
 	return s.throttle(ctx, h, shown, "recovery_known", func() error {
 		if err := s.Limiter.Allow("recovery", peer(ctx)); err != nil {
 			return err
 		}
-		return s.Limiter.Allow("recovery_handle", string(h))
+		return s.Limiter.Allow("recovery_handle", string(h)+"@"+peer(ctx))
 	})
 }
 

@@ -36,6 +36,14 @@ func (s *Service) tellLater(ctx context.Context, l *identity.SignedList, n recor
 	})
 }
 
+// tellOfTry tells an account's devices, after the answer, that somebody showed a
+// wrong code; not of each where there are many.
+func (s *Service) tellOfTry(ctx context.Context, l *identity.SignedList, what resealv1.AccountNotice_What) {
+	if s.Limiter.Allow("recovery_told", string(l.List.Account[:])) == nil {
+		s.tellLater(ctx, l, notice(what, s.hour()))
+	}
+}
+
 // Wait waits for what calls have left to do after their answers, some seconds at
 // most. The store must stay open until then.
 func (s *Service) Wait() { s.later.wait() }

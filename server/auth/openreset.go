@@ -131,7 +131,7 @@ func (s *Service) openReset(ctx context.Context, h handle.Handle, code [32]byte,
 	if subtle.ConstantTimeCompare(r.Code[:], code[:]) != 1 {
 		s.Counter.Count("passwords", "reset_refused")
 		// As for a wrong recovery code, and only while a right one exists.
-		s.tellLater(ctx, a.list, notice(resealv1.AccountNotice_WHAT_RESET_TRIED, s.hour()))
+		s.tellOfTry(ctx, a.list, resealv1.AccountNotice_WHAT_RESET_TRIED)
 		return nil, failed
 	}
 	if s.now() < r.Due {

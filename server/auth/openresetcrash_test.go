@@ -149,7 +149,8 @@ func TestResetByCodeTakesAsLongForNobody(t *testing.T) {
 	}
 }
 
-// Codes are counted as recoveries are, and with them: by handle, known or not.
+// Codes are counted as recoveries are, and with them: by handle and
+// network, known or not.
 func TestResetByCodeRates(t *testing.T) {
 	l := limits.Default()
 	w := tw.New(t, func(c *server.Config) { c.Limits = &l })

@@ -63,7 +63,7 @@ func (s *Service) startRecovery(ctx context.Context, h handle.Handle, req *resea
 		s.Counter.Count("passwords", "recovery_refused")
 		// Not before the answer, which would take longer than for a handle that
 		// nobody has.
-		s.tellLater(ctx, a.list, notice(resealv1.AccountNotice_WHAT_RECOVERY_TRIED, s.hour()))
+		s.tellOfTry(ctx, a.list, resealv1.AccountNotice_WHAT_RECOVERY_TRIED)
 		return nil, failed
 	}
 	token, err := tokenOf(req)

@@ -39,9 +39,14 @@ const (
 	// by handle and installation, in the place of the three above.
 	LoginKnown = "login_known"
 	Recovery   = "recovery" // recoveries begun, by address
-	// RecoveryHandle counts recoveries begun, by handle. A code has 128 bits:
-	// this bounds how often an account's devices are told, not the guessing.
+	// RecoveryHandle counts recoveries begun, by handle and network
+	// ("handle@address"). There is none by handle alone: codes have 88 bits and
+	// more, and whoever tries wrong ones would keep an owner out who has lost
+	// every device, and is nowhere known.
 	RecoveryHandle = "recovery_handle"
+	// RecoveryTold counts wrong codes that the account's devices are told of, by
+	// account. One past it is refused as any other, and nobody is told.
+	RecoveryTold = "recovery_told"
 	// RecoveryKnown is the same for recoveries.
 	RecoveryKnown = "recovery_known"
 	// Installation counts installations that an account has not known, by account.
@@ -101,6 +106,7 @@ func Default() Config {
 			Installation:   {1.0 / (3 * 24 * 3600), 10},
 			Recovery:       {1.0 / 30, 20},
 			RecoveryHandle: {1.0 / 60, 10},
+			RecoveryTold:   {1.0 / 600, 10},
 			Password:       {1.0 / 60, 20},
 			Challenge:      {1, 60},
 			Epoch:          {1.0 / 600, 20},
@@ -245,7 +251,7 @@ func byAddress(kind string) bool {
 // network is what counts as one address: of IPv6 the /64, of which a household
 // has 2^64 addresses.
 func network(kind, key string) string {
-	if handle, address, ok := strings.Cut(key, "@"); ok && kind == LoginHandle {
+	if handle, address, ok := strings.Cut(key, "@"); ok && (kind == LoginHandle || kind == RecoveryHandle) {
 		return handle + "@" + network(Login, address)
 	}
 	if !byAddress(kind) {

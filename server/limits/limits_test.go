@@ -109,7 +109,7 @@ func TestDefaultKinds(t *testing.T) {
 // Whoever uses up the logins of a handle in one network leaves the others theirs.
 func TestHandleAtOneNetwork(t *testing.T) {
 	c := &clock{time.Unix(1e9, 0)}
-	l := New(Config{Rates: map[string]Rate{LoginHandle: {0.001, 1}}}, c.now)
+	l := New(Config{Rates: map[string]Rate{LoginHandle: {0.001, 1}, RecoveryHandle: {0.001, 1}}}, c.now)
 	for _, s := range []struct {
 		handle, address string
 		free            bool
@@ -117,8 +117,10 @@ func TestHandleAtOneNetwork(t *testing.T) {
 		{"ana", "192.0.2.1", true}, {"ana", "::ffff:192.0.2.1", false}, {"ana", "192.0.2.2", true}, {"ben", "192.0.2.1", true},
 		{"ana", "2001:db8::1", true}, {"ana", "2001:db8::ffff:1", false}, {"ana", "2001:db8:0:1::1", true},
 	} {
-		if got := l.Allow(LoginHandle, s.handle+"@"+s.address) == nil; got != s.free {
-			t.Errorf("%s from %s: %v", s.handle, s.address, got)
+		for _, kind := range []string{LoginHandle, RecoveryHandle} {
+			if got := l.Allow(kind, s.handle+"@"+s.address) == nil; got != s.free {
+				t.Errorf("%s: %s from %s: %v", kind, s.handle, s.address, got)
+			}
 		}
 	}
 	if Default().Rates[LoginHandleAll].Burst <= Default().Rates[LoginHandle].Burst {
