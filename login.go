@@ -26,6 +26,13 @@ type Login struct {
 	// SetAside: there was a section, but no share that opens it. It was kept
 	// aside, and a new device was made.
 	SetAside bool
+	// Returned: a section that was set aside here opens again, and its device is
+	// back. Nothing of it was lost.
+	Returned bool
+	// AsideOpens: beside the section of this login there is one that was set
+	// aside and would open now. A logout with LogOutOptions.Remove and another
+	// login go back to its device.
+	AsideOpens bool
 	// Rotated: a recovery found the account's keys destroyed and rotated the
 	// account. It has another account key that contacts follow, this device
 	// alone, and an empty contact book.
@@ -248,31 +255,40 @@ func (in *Installation) logged(began identity.Time, section *vault.Section, h ha
 	return in.start(section, in.o.Server, text, began)
 }
 
-// section finds the account's section here and opens it, or makes a new one
-// with a new device. It returns the server's half of the session share.
-func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Section, []byte, Login, error) {
+// section finds the account's section here and opens it, or one that was set
+// aside, or makes a new one with a new device. It returns the server's half of the
+// session share.
+func (in *Installation) section(ctx context.Context, c *credentials) (s *vault.Section, share []byte, how Login, err error) {
 	slot, err := in.vault.Find(c.capsule.Row)
-	if errors.Is(err, vault.ErrAbsent) {
-		s, share, dropped, err := in.newDevice(ctx, c)
-		return s, share, Login{NewDevice: true, Dropped: dropped}, err
-	}
-	if err != nil {
-		return nil, nil, Login{}, vaultError(err)
-	}
-	s, err := in.reopen(ctx, c, slot)
-	if errors.Is(err, errNoShare) {
-		// Kept, never overwritten: the share may come back (a server that
-		// lied, or was restored).
-		if err := in.setAside(c); err != nil {
-			return nil, nil, Login{}, err
+	switch {
+	case err == nil:
+		s, err = in.reopen(ctx, c, slot)
+		if errors.Is(err, errNoShare) {
+			// Kept, never overwritten: the share may come back (a server that
+			// lied, or was restored).
+			how.SetAside = true
+			err = in.setAside(c)
 		}
-		s, share, dropped, err := in.newDevice(ctx, c)
-		return s, share, Login{NewDevice: true, SetAside: true, Dropped: dropped}, err
+	case errors.Is(err, vault.ErrAbsent):
+		err = nil
+	default:
+		err = vaultError(err)
 	}
 	if err != nil {
 		return nil, nil, Login{}, err
 	}
-	share, err := in.bind(ctx, c, s)
+	if s != nil {
+		how.AsideOpens = in.asideOpens(ctx, c)
+	} else if s, err = in.comeBack(ctx, c); err != nil {
+		return nil, nil, Login{}, err
+	} else if s == nil {
+		how.NewDevice = true
+		s, share, how.Dropped, err = in.newDevice(ctx, c)
+		return s, share, how, err
+	} else {
+		how.Returned = true
+	}
+	share, err = in.bind(ctx, c, s)
 	if err == nil {
 		err = rekey(s, c.capsule.Book)
 	}
@@ -280,7 +296,7 @@ func (in *Installation) section(ctx context.Context, c *credentials) (*vault.Sec
 		_ = s.Close()
 		return nil, nil, Login{}, err
 	}
-	return s, share, Login{}, nil
+	return s, share, how, nil
 }
 
 // setAside takes the account's section out of the way. It is looked for anew: it

@@ -20,13 +20,32 @@ var errNoShare = errors.New("reseal: no share opens this section")
 // anew under a fresh one: put, reseal, confirm. A crash in between leaves a
 // section that one of the server's two shares opens.
 func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.Slot) (*vault.Section, error) {
-	row := slot.Row()
-	resp, err := repeat(ctx, c.remote.account.GetShares, &resealv1.GetSharesRequest{Row: row[:]})
+	u, err := in.unlock(ctx, c, slot)
 	if err != nil {
 		return nil, err
 	}
-	var s *vault.Section
-	var current capsule.ShareID
+	if err := in.replaceShare(ctx, c, u); err != nil {
+		_ = u.section.Close()
+		return nil, err
+	}
+	return u.section, nil
+}
+
+// unlocked is a section that is open, and still sealed as it was.
+type unlocked struct {
+	section *vault.Section
+	// current is the share that it is sealed under.
+	current  capsule.ShareID
+	revision uint64
+}
+
+// unlock opens a section with the server's share, or fails with errNoShare.
+func (in *Installation) unlock(ctx context.Context, c *credentials, slot *vault.Slot) (u unlocked, err error) {
+	row := slot.Row()
+	resp, err := repeat(ctx, c.remote.account.GetShares, &resealv1.GetSharesRequest{Row: row[:]})
+	if err != nil {
+		return u, err
+	}
 	for _, sh := range resp.Shares {
 		if len(sh.ShareId) != len(capsule.ShareID{}) {
 			continue
@@ -35,27 +54,23 @@ func (in *Installation) reopen(ctx context.Context, c *credentials, slot *vault.
 		if err != nil || !slot.Under(share) {
 			continue
 		}
-		if s, err = slot.Unlock(share); err != nil && !errors.Is(err, vault.ErrOpen) {
-			return nil, vaultError(err)
+		s, err := slot.Unlock(share)
+		if err == nil {
+			return unlocked{s, share.ID, resp.Revision}, nil
 		}
-		current = share.ID
+		if !errors.Is(err, vault.ErrOpen) {
+			return u, vaultError(err)
+		}
 	}
-	if s == nil {
-		return nil, errNoShare
-	}
-	if err := in.replaceShare(ctx, c, s, current, resp.Revision); err != nil {
-		_ = s.Close()
-		return nil, err
-	}
-	return s, nil
+	return u, errNoShare
 }
 
 // maxConflicts is how often something is tried anew because somebody else
 // changed the account at the same time.
 const maxConflicts = 16
 
-func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vault.Section, current capsule.ShareID, revision uint64) error {
-	row := s.Row()
+func (in *Installation) replaceShare(ctx context.Context, c *credentials, u unlocked) error {
+	row, revision := u.section.Row(), u.revision
 	next, err := capsule.NewShare(in.o.Rand)
 	if err != nil {
 		return err
@@ -66,7 +81,7 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 	}
 	for tries := 0; ; tries++ {
 		_, err := repeat(ctx, c.remote.account.PutShare, &resealv1.PutShareRequest{
-			Revision: revision, CurrentShareId: current[:],
+			Revision: revision, CurrentShareId: u.current[:],
 			Share: &resealv1.Share{Row: row[:], ShareId: next.ID[:], Sealed: sealed},
 		})
 		if err == nil {
@@ -84,7 +99,7 @@ func (in *Installation) replaceShare(ctx context.Context, c *credentials, s *vau
 		}
 		revision = resp.Revision
 	}
-	if err := s.Reseal(next); err != nil {
+	if err := u.section.Reseal(next); err != nil {
 		return vaultError(err)
 	}
 	_, err = repeat(ctx, c.remote.account.ConfirmShare, &resealv1.ConfirmShareRequest{Row: row[:], ShareId: next.ID[:]})
@@ -103,6 +118,21 @@ func outrun(err error) error {
 
 // bind binds the new session to the device of a section that was here before.
 func (in *Installation) bind(ctx context.Context, c *credentials, s *vault.Section) ([]byte, error) {
+	e, err := in.engineOf(c, s)
+	if err != nil {
+		return nil, err
+	}
+	device, row := e.Device(), s.Row()
+	sig := e.DeviceKey().Sign(identity.NameSession, identity.SessionBinding(c.account, device, c.session.Hash()))
+	resp, err := repeat(ctx, c.remote.account.BindSession, &resealv1.BindSessionRequest{DeviceId: device[:], Signature: sig[:], Row: row[:]})
+	if err != nil {
+		return nil, err
+	}
+	return resp.SessionShare, nil
+}
+
+// engineOf opens the device of a section, which must be in the account's list.
+func (in *Installation) engineOf(c *credentials, s *vault.Section) (*client.Engine, error) {
 	e, err := client.Open(s, in.o.Rand)
 	if err != nil {
 		return nil, as(ErrDamaged, err)
@@ -119,11 +149,5 @@ func (in *Installation) bind(ctx context.Context, c *credentials, s *vault.Secti
 	if _, ok := c.list.Find(e.Device()); !ok {
 		return nil, ErrRemoved
 	}
-	device, row := e.Device(), s.Row()
-	sig := e.DeviceKey().Sign(identity.NameSession, identity.SessionBinding(c.account, device, c.session.Hash()))
-	resp, err := repeat(ctx, c.remote.account.BindSession, &resealv1.BindSessionRequest{DeviceId: device[:], Signature: sig[:], Row: row[:]})
-	if err != nil {
-		return nil, err
-	}
-	return resp.SessionShare, nil
+	return e, nil
 }

@@ -3,14 +3,12 @@ package reseal_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/reseal/reseal"
-	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
 )
 
@@ -170,57 +168,5 @@ func TestFirstLoginCrashesAnywhere(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// A server that says once that it has no share makes the section go aside, not
-// away: everything that was in the file then is in it still.
-func TestServerThatHasNoShareOnce(t *testing.T) {
-	w := newWorld(t)
-	l := w.liar(t)
-	phone, ben := l.signUp("ben")
-	first := ben.Device()
-	if _, err := ben.LogOut(ctx(t), reseal.LogOutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := phone.Close(); err != nil {
-		t.Fatal(err)
-	}
-	safe := copyFolder(t, phone.Dir())
-	l.tell(lies{answered: func(_ string, _, resp proto.Message) error {
-		if m, ok := resp.(*resealv1.GetSharesResponse); ok {
-			m.Shares = nil
-		}
-		return nil
-	}})
-	before := w.shares(t, ben)
-	in := l.behind(phone.Dir())
-	second, how, err := in.LogIn(ctx(t), "ben", []byte(secret+"ben"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !how.NewDevice || !how.SetAside || second.Device() == first {
-		t.Errorf("login: %+v", how)
-	}
-	l.tell(lies{})
-	for row, sealed := range before {
-		if w.shares(t, ben)[row] != sealed {
-			t.Error("the old section's share is another one")
-		}
-	}
-	if _, err := second.LogOut(ctx(t), reseal.LogOutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	again, how, err := in.LogIn(ctx(t), "ben", []byte(secret+"ben"))
-	if err != nil || how.NewDevice || again.Device() != second.Device() {
-		t.Errorf("the new device: %+v, %v", how, err)
-	}
-	devices, err := again.Devices(ctx(t))
-	if err != nil || !slices.ContainsFunc(devices, func(d reseal.Device) bool { return d.ID == first }) {
-		t.Errorf("devices: %+v, %v", devices, err)
-	}
-	old, how, err := l.behind(safe).LogIn(ctx(t), "ben", []byte(secret+"ben"))
-	if err != nil || how.NewDevice || old.Device() != first {
-		t.Errorf("the old section with its share: %+v, %v", how, err)
 	}
 }

@@ -47,12 +47,21 @@ func (s *turns) wait(c context.Context, call string) error {
 	return nil
 }
 
-// drop takes calls out of the order: one that was answered, or all of a client
-// whose login is over.
-func (s *turns) drop(gone func(call string) bool) {
+// answered ends a call's turn.
+func (s *turns) answered(call string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.left = slices.DeleteFunc(s.left, gone)
+	if i := slices.Index(s.left, call); i >= 0 {
+		s.left = slices.Delete(s.left, i, i+1)
+	}
+	s.changed.Broadcast()
+}
+
+// over ends what is left of a client whose login is over.
+func (s *turns) over(who string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = slices.DeleteFunc(s.left, func(call string) bool { return strings.HasPrefix(call, who) })
 	s.changed.Broadcast()
 }
 
@@ -61,10 +70,10 @@ func (s *turns) logIn(t *testing.T, l *liar, dir, who string) (in *reseal.Instal
 	c := ctx(t)
 	l.tell(lies{
 		asked: func(method string, _ proto.Message) error { return s.wait(c, who+method) },
-		ended: func(method string) { s.drop(func(call string) bool { return call == who+method }) },
+		ended: func(method string) { s.answered(who + method) },
 	})
 	defer l.tell(lies{})
-	defer s.drop(func(call string) bool { return strings.HasPrefix(call, who) })
+	defer s.over(who)
 	in = l.behind(dir)
 	a, how, err := in.LogIn(c, "ben", []byte(secret+"ben"))
 	if err != nil {
@@ -97,10 +106,10 @@ func TestOriginalAndCloneLogInAtOnce(t *testing.T) {
 	dir := phone.Dir()
 	outer := t // the folders outlive the subtests
 	for _, order := range []struct{ calls, wins string }{
-		{"oG cG cP cC oP oC", "clone"},    // the named share has gone: refused at the put
-		{"oG oP cG cP cC oC", "clone"},    // sealed under a share that was dropped: refused at the confirmation
-		{"oG cG cP oP cC oC", "original"}, // a conflict, then the put drops the clone's
-		{"oG cG oP cP oC cC", "clone"},    // and the same the other way
+		{"oG cG cP cC oP oC", "clone"},          // the named share has gone: refused at the put
+		{"oG oP cG cP cC oC", "clone"},          // sealed under a share that was dropped: refused at the confirmation
+		{"oG cG cP oP oG oP cC oC", "original"}, // a conflict, then the put drops the clone's
+		{"oG cG oP cP cG cP oC cC", "clone"},    // and the same the other way
 	} {
 		next := ""
 		t.Run(order.calls, func(t *testing.T) {

@@ -311,7 +311,7 @@ func TestClonedFolderOfALoggedOutDevice(t *testing.T) {
 	}
 	clone := copyFolder(t, phone.Dir())
 	ben, _ = w.logIn(phone, "ben")
-	before := w.shares(t, ben)
+	before, file := w.shares(t, ben), sealed(t, clone)
 	thief := w.install(clone)
 	copied, how := w.logIn(thief, "ben")
 	if !how.NewDevice || !how.SetAside || copied.Device() == device {
@@ -336,8 +336,13 @@ func TestClonedFolderOfALoggedOutDevice(t *testing.T) {
 	if ben, how = w.logIn(phone, "ben"); how.NewDevice || ben.Device() != device {
 		t.Errorf("the original: %+v", how)
 	}
-	// The section that was set aside is still in the clone's file: with the old
-	// state of the server it would open, and nothing has overwritten it.
+	// The section that was set aside is still in the clone's file, byte for byte.
+	now := sealed(t, clone)
+	for nonce, was := range file {
+		if now[nonce] != was {
+			t.Error("the clone overwrote a section")
+		}
+	}
 	if _, err := copied.LogOut(ctx(t), reseal.LogOutOptions{}); err != nil {
 		t.Fatal(err)
 	}

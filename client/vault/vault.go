@@ -272,7 +272,8 @@ func (v *Vault) Find(key capsule.RowKey) (*Slot, error) {
 }
 
 // Aside returns the sections of an account that were set aside. They can be
-// unlocked like any other, should their share come back.
+// unlocked like any other, should their share come back, and Section.Retag makes
+// one the account's section again.
 func (v *Vault) Aside(key capsule.RowKey) []*Slot {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -95,15 +95,17 @@ func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int)
 	}
 	if c.json {
 		return c.object(struct {
-			Account   string `json:"account"`
-			AccountID string `json:"account_id"`
-			Device    string `json:"device"`
-			NewDevice bool   `json:"new_device"`
-			SetAside  bool   `json:"set_aside"`
-			Dropped   string `json:"dropped,omitempty"`
-			Ready     int    `json:"ready"`
-			Waiting   int    `json:"waiting"`
-		}{a.Handle(), a.ID().String(), a.Device().String(), how.NewDevice, how.SetAside, dropped, ready, waiting})
+			Account    string `json:"account"`
+			AccountID  string `json:"account_id"`
+			Device     string `json:"device"`
+			NewDevice  bool   `json:"new_device"`
+			SetAside   bool   `json:"set_aside"`
+			Returned   bool   `json:"returned"`
+			AsideOpens bool   `json:"aside_opens"`
+			Dropped    string `json:"dropped,omitempty"`
+			Ready      int    `json:"ready"`
+			Waiting    int    `json:"waiting"`
+		}{a.Handle(), a.ID().String(), a.Device().String(), how.NewDevice, how.SetAside, how.Returned, how.AsideOpens, dropped, ready, waiting})
 	}
 	device := "on the device of before"
 	if how.NewDevice {
@@ -112,8 +114,13 @@ func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int)
 	if err := c.printf("logged in as %s, %s: %d ready, %d waiting\n", c.style().Bold(a.Handle()), device, ready, waiting); err != nil {
 		return err
 	}
-	if how.SetAside {
+	switch {
+	case how.Returned:
+		c.notef("hint: this is a device whose section was set aside: the server has its share again")
+	case how.SetAside:
 		c.notef("hint: the server has no share that opens what was sealed here before; it is kept, and this is a new device")
+	case how.AsideOpens:
+		c.notef("hint: a device that was set aside here opens again: \"reseal logout --forget\" and another login go back to it, without what only this one has; \"reseal devices remove\" ends it")
 	}
 	if dropped != "" {
 		c.notef("hint: ten devices are the most: %s, unused for longest, was removed", dropped[:8])
