@@ -13,13 +13,10 @@ import (
 )
 
 // look reads the lists and certificates of both accounts once more and returns
-// the accounts with a device that has a valid epoch and no good wrap.
+// the accounts with a device that has a valid epoch and no good wrap: of wraps,
+// or of those that came later, which are only read where these do not do.
 func (s *Service) look(ctx context.Context, h message.Header, wraps []*message.Wrap) (stale []*resealv1.AccountKeys, end []byte, err error) {
-	later, err := s.laterWraps(ctx, h)
-	if err != nil {
-		return nil, nil, err
-	}
-	wraps = append(slices.Clone(wraps), later...)
+	all := false // wraps has those that came later
 	for i, a := range []identity.AccountID{h.Recipient, h.Sender} {
 		if i > 0 && a == h.Recipient {
 			break // to oneself
@@ -31,6 +28,16 @@ func (s *Service) look(ctx context.Context, h message.Header, wraps []*message.W
 		lacking, err := s.lacking(ctx, r, h, wraps)
 		if err != nil {
 			return nil, nil, err
+		}
+		if lacking && !all {
+			later, err := s.laterWraps(ctx, h)
+			if err != nil {
+				return nil, nil, err
+			}
+			wraps, all = append(slices.Clone(wraps), later...), true
+			if lacking, err = s.lacking(ctx, r, h, wraps); err != nil {
+				return nil, nil, err
+			}
 		}
 		if lacking {
 			k, err := r.Keys(ctx, s.Store, namedVersion(a, wraps, r))
