@@ -38,7 +38,7 @@ func Read(ctx context.Context, s store.Store, a identity.AccountID) (*Roster, er
 		return nil, err
 	}
 	r := &Roster{Newest: map[identity.DeviceID]*identity.SignedCertificate{}}
-	if r.List, err = identity.ParseSignedList(rec.Value); err != nil {
+	if r.List, err = List(rec.Value); err != nil {
 		return nil, fmt.Errorf("roster: stored list: %w", err)
 	}
 	for _, d := range r.List.List.Devices {
@@ -68,7 +68,7 @@ func newest(ctx context.Context, s store.Store, p store.Partition, d identity.De
 	if err != nil {
 		return nil, err
 	}
-	c, err := identity.ParseCertificate(rec.Value)
+	c, err := certificates.read(rec.Value)
 	if err != nil {
 		return nil, fmt.Errorf("roster: stored certificate: %w", err)
 	}
@@ -84,7 +84,7 @@ func Certificate(ctx context.Context, s store.Store, a identity.AccountID, d ide
 	if err != nil {
 		return nil, err
 	}
-	return identity.ParseCertificate(rec.Value)
+	return certificates.read(rec.Value)
 }
 
 // Keys is the roster as clients get it, with the rotations above a list
@@ -116,7 +116,7 @@ func (r *Roster) Keys(ctx context.Context, s store.Store, known uint64) (*reseal
 		if err != nil {
 			return nil, err
 		}
-		if l, err := identity.ParseSignedList(rec.Value); err == nil && l.Rotation() {
+		if l, err := List(rec.Value); err == nil && l.Rotation() {
 			k.Rotations = append(k.Rotations, bytes.Clone(rec.Value))
 		}
 	}

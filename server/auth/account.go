@@ -9,6 +9,7 @@ import (
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/faults"
 	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/internal/roster"
 	"github.com/reseal/reseal/store"
 )
 
@@ -39,7 +40,7 @@ func (s *Service) read(ctx context.Context, id identity.AccountID) (*account, er
 	if rec, err = s.Store.Get(ctx, p, records.List); err != nil {
 		return nil, err
 	}
-	if a.list, err = identity.ParseSignedList(rec.Value); err != nil {
+	if a.list, err = roster.List(rec.Value); err != nil {
 		return nil, err
 	}
 	a.listRev = rec.Rev
