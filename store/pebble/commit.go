@@ -169,6 +169,8 @@ func (s *Store) commitGroup(taken []*commit) []error {
 			}
 			return answers
 		}
+		s.rows.wrote(g.rows)
+		s.ranges.wrote(g.partitions)
 		close(g.done)
 		s.inflight.Store(nil)
 	}
@@ -271,12 +273,13 @@ func (s *Store) change(g *group, p store.Partition, w *store.Write, now time.Tim
 	return next, nil
 }
 
-// latest is a row as the group so far leaves it.
+// latest is a row as the group so far leaves it. It is not kept: if it is
+// written, what is written will be.
 func (s *Store) latest(g *group, key []byte) (row, error) {
 	if r, ok := g.rows[string(key)]; ok {
 		return r, nil
 	}
-	return s.load(key)
+	return s.load(key, false)
 }
 
 // add puts a change into the group. Writing to a batch in memory cannot fail.

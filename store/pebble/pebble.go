@@ -31,8 +31,12 @@ type Options struct {
 	// SweepEvery is the pause between two sweeps of expired rows; default one
 	// minute. A negative one means that only [Store.Sweep] sweeps.
 	SweepEvery time.Duration
-	// Cache is how many bytes of files to keep in memory; default 16 MiB.
+	// Cache is how many bytes of files to keep in memory; default 32 MiB. What
+	// waits to be written to files, 8 MiB and more, takes its part of them.
 	Cache int64
+	// Rows is how many bytes of records to keep in memory, those read or written
+	// lately; default 32 MiB, none if negative. Ranges of them take a quarter more.
+	Rows int64
 	// CheckAll makes Open read all table files for damage, and not only those
 	// that are quickly read.
 	CheckAll bool
@@ -55,7 +59,10 @@ func (o Options) withDefaults() Options {
 		o.SweepEvery = time.Minute
 	}
 	if o.Cache == 0 {
-		o.Cache = 16 << 20
+		o.Cache = 32 << 20
+	}
+	if o.Rows == 0 {
+		o.Rows = 32 << 20
 	}
 	return o
 }
@@ -74,6 +81,8 @@ type Store struct {
 
 	queue    chan *commit
 	inflight atomic.Pointer[group] // written, maybe not yet synced
+	rows     *rowCache
+	ranges   *rangeCache
 	examined atomic.Uint64
 	expired  atomic.Pointer[func(store.Partition, store.Record)]
 	floor    uint64 // owned by the committer; see the package documentation
@@ -114,6 +123,7 @@ func Open(folder string, schema store.Schema, o Options) (*Store, error) {
 		failed:  make(chan struct{}),
 		closing: make(chan struct{}),
 	}
+	s.rows, s.ranges = newRowCache(s.options.Rows), newRangeCache(s.options.Rows/4)
 	s.guard = &guardFS{FS: s.options.FS, fail: s.fail, failed: s.failed}
 	if err := s.openFolder(); err != nil {
 		return nil, err

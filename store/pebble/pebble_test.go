@@ -77,14 +77,17 @@ func mustOpen(t *testing.T, o pebble.Options) *pebble.Store {
 }
 
 // open is a store on a file system that can lose power.
-func open(t *testing.T) *storetest.Harness {
+func open(t *testing.T) *storetest.Harness { return openWith(t, 0) }
+
+// openWith has room for as many bytes of records in memory.
+func openWith(t *testing.T, rows int64) *storetest.Harness {
 	mem := vfs.NewCrashableMem()
 	h := &storetest.Harness{Clock: storetest.NewClock()}
 	var s *pebble.Store
 	var gate *gateFS
 	start := func() {
 		gate = newGate(mem)
-		s = mustOpen(t, pebble.Options{FS: gate, Clock: h.Clock.Now, SweepEvery: -1})
+		s = mustOpen(t, pebble.Options{FS: gate, Clock: h.Clock.Now, SweepEvery: -1, Rows: rows})
 		h.Nodes, h.Examined = []store.Store{s}, s.Examined
 	}
 	start()
@@ -130,4 +133,14 @@ func TestContract(t *testing.T) {
 	// Stores that failed in other tests leave goroutines behind, as they must.
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	storetest.Run(t, open)
+}
+
+// The contract holds, too, where what is kept in memory is dropped all the time,
+// and where nothing is.
+func TestContractWithLittleMemory(t *testing.T) {
+	for name, rows := range map[string]int64{"little": 16 << 10, "none": -1} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) *storetest.Harness { return openWith(t, rows) })
+		})
+	}
 }

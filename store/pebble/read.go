@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func (s *Store) Get(ctx context.Context, p store.Partition, k store.Key) (store.
 	defer s.leave()
 	now := s.options.Clock()
 	key := rowKey(p, k)
-	r, err := s.load(key)
+	r, err := s.load(key, true)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -39,9 +40,23 @@ func (s *Store) Get(ctx context.Context, p store.Partition, k store.Key) (store.
 	return r.record(k, false), nil
 }
 
-// load is the row as it lies there, expired or not; the zero row if none.
-func (s *Store) load(key []byte) (row, error) {
+// load is the row as it lies there, expired or not; the zero row if none. Its
+// value must not be changed. keep says that it is likely to be read again.
+func (s *Store) load(key []byte, keep bool) (row, error) {
+	r, ok, writes := s.rows.get(key)
+	if ok {
+		return r, nil
+	}
 	s.examined.Add(1)
+	r, err := s.fetch(key)
+	if err == nil && keep {
+		s.rows.found(key, r, writes)
+	}
+	return r, err
+}
+
+// fetch is the row as it lies in the database.
+func (s *Store) fetch(key []byte) (row, error) {
 	b, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return row{}, nil
@@ -68,23 +83,31 @@ func (s *Store) Range(ctx context.Context, p store.Partition, from, to store.Key
 		return nil, err
 	}
 	defer s.leave()
-	out, err := s.collect(ctx, p, from, to, limit, keysOnly)
-	if err != nil {
-		return nil, err
+	k := rangeKey{from, to, limit}
+	rows, kept, of := s.ranges.get(p, k)
+	if !kept {
+		var whole bool
+		var err error
+		if rows, whole, err = s.collect(ctx, p, k, keysOnly && of == nil); err != nil {
+			return nil, err
+		}
+		kept = whole && s.ranges.found(p, k, rows, of)
 	}
 	if g := s.inflight.Load(); g != nil && g.partitions[p] {
 		if err := s.settled(ctx, g); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	return records(rows, s.options.Clock(), keysOnly, kept), nil
 }
 
-func (s *Store) collect(ctx context.Context, p store.Partition, from, to store.Key, limit int, keysOnly bool) (out []store.Record, err error) {
-	lower, upper := rowBounds(p, from, to)
+// collect reads a range. whole tells that it has all rows that lie there, also
+// those that another time or a larger limit would show.
+func (s *Store) collect(ctx context.Context, p store.Partition, k rangeKey, keysOnly bool) (out []keyedRow, whole bool, err error) {
+	lower, upper := rowBounds(p, k.from, k.to)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return nil, s.readErr(err)
+		return nil, false, s.readErr(err)
 	}
 	defer func() {
 		stats := it.Stats()
@@ -95,23 +118,31 @@ func (s *Store) collect(ctx context.Context, p store.Partition, from, to store.K
 		}
 	}()
 	now, prefix := s.options.Clock(), len(rowPrefix(p))
-	for ok := it.First(); ok && len(out) < limit; ok = it.Next() {
+	whole = true
+	for ok := it.First(); ok && len(out) < k.limit; ok = it.Next() {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		b, err := it.ValueAndErr()
 		if err != nil {
-			return nil, s.readErr(err)
+			return nil, false, s.readErr(err)
 		}
 		r, err := decodeRow(b)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if !store.Expired(r.expires, now) {
-			out = append(out, r.record(store.Key(it.Key()[prefix:]), keysOnly))
+		if store.Expired(r.expires, now) {
+			whole = false
+			continue
 		}
+		if keysOnly {
+			r.value = nil
+		} else {
+			r.value = bytes.Clone(r.value)
+		}
+		out = append(out, keyedRow{store.Key(it.Key()[prefix:]), r})
 	}
-	return out, nil
+	return out, whole && len(out) < k.limit, nil
 }
 
 // settled waits until what a read may have seen of g is durable.
