@@ -71,18 +71,31 @@ func NewTally(itemsName string, items int64, bytesName string, bytes int64, now 
 // it has to know what is there. Once the addition is where count finds it, or
 // has failed, the caller calls done.
 func (t *Tally) Take(ctx context.Context, key string, bytes int64, count func(context.Context) (Count, error)) (done func(), err error) {
+	return t.take(ctx, key, bytes, count, spare{})
+}
+
+// TakeOfHalf is Take for those who may only use what is above half of the room:
+// the other half is for others, whoever has filled the first.
+func (t *Tally) TakeOfHalf(ctx context.Context, key string, bytes int64, count func(context.Context) (Count, error)) (done func(), err error) {
+	return t.take(ctx, key, bytes, count, spare{max(t.items, 0) / 2, max(t.bytes, 0) / 2})
+}
+
+// spare is room that has to be left.
+type spare struct{ items, bytes int64 }
+
+func (t *Tally) take(ctx context.Context, key string, bytes int64, count func(context.Context) (Count, error), sp spare) (done func(), err error) {
 	if t == nil || (t.items <= 0 && t.bytes <= 0) {
 		return func() {}, nil
 	}
 	r := t.room(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.take(bytes) {
+	if r.take(bytes, sp) {
 		return func() { r.land(bytes) }, nil
 	}
 	now := t.now()
 	if r.counted && now.Before(r.again) && r.again.Sub(now) <= recount {
-		return nil, t.refuse(r, bytes, now)
+		return nil, t.refuse(r, bytes, now, sp)
 	}
 	c, err := count(ctx)
 	if err != nil {
@@ -90,19 +103,19 @@ func (t *Tally) Take(ctx context.Context, key string, bytes int64, count func(co
 	}
 	r.items, r.bytes = left(t.items, c.Items+r.flying), left(t.bytes, c.Bytes+r.flyingBytes)
 	r.counted, r.next, r.again = true, c.Next, now.Add(min(time.Duration(c.Items)*perItem, recount))
-	if r.take(bytes) {
+	if r.take(bytes, sp) {
 		return func() { r.land(bytes) }, nil
 	}
 	r.again = now.Add(recount)
-	return nil, t.refuse(r, bytes, now)
+	return nil, t.refuse(r, bytes, now, sp)
 }
 
 // refuse says what there is no room for, and when there may be.
-func (t *Tally) refuse(r *room, bytes int64, now time.Time) error {
+func (t *Tally) refuse(r *room, bytes int64, now time.Time, sp spare) error {
 	name, after := t.itemsName, someTime
-	if r.items > 0 {
+	if r.items > sp.items {
 		name = t.bytesName
-		if bytes > t.bytes {
+		if bytes > t.bytes-sp.bytes {
 			return refusal.Limit(What(name)) // never
 		}
 	}
@@ -129,8 +142,8 @@ func left(quota, there int64) int64 {
 	return max(quota-there, 0)
 }
 
-func (r *room) take(bytes int64) bool {
-	if !r.counted || r.items < 1 || r.bytes < bytes {
+func (r *room) take(bytes int64, sp spare) bool {
+	if !r.counted || r.items-1 < sp.items || r.bytes-bytes < sp.bytes {
 		return false
 	}
 	r.items, r.bytes = r.items-1, r.bytes-bytes

@@ -52,12 +52,15 @@ const (
 	// Installation counts installations that an account has not known, by account.
 	// One past it logs in all the same, and counts as a stranger's.
 	Installation = "installation"
-	Password     = "password"    // password changes begun, by account
-	Challenge    = "challenge"   // possession challenges, by address
-	Epoch        = "epoch"       // certificates published, by account
-	Inbox        = "inbox"       // messages that arrive, by sender and recipient
-	InboxAll     = "inbox_all"   // messages that arrive, by recipient
-	InboxBytes   = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
+	Password     = "password"  // password changes begun, by account
+	Challenge    = "challenge" // possession challenges, by address
+	Epoch        = "epoch"     // certificates published, by account
+	Inbox        = "inbox"     // messages that arrive, by sender and recipient
+	// InboxStranger counts messages that arrive from somebody who is a stranger to
+	// the recipient, by sender and recipient.
+	InboxStranger = "inbox_stranger"
+	InboxAll      = "inbox_all"   // messages that arrive, by recipient
+	InboxBytes    = "inbox_bytes" // KiB of messages that arrive, by sender and recipient
 	// InboxBytesAll counts KiB of messages that arrive, by recipient.
 	InboxBytesAll = "inbox_bytes_all"
 	Repeat        = "repeat"      // calls made again for a message, by account and the other account
@@ -111,6 +114,7 @@ func Default() Config {
 			Challenge:      {1, 60},
 			Epoch:          {1.0 / 600, 20},
 			Inbox:          {2, 2000},
+			InboxStranger:  {1.0 / 432, 500},
 			InboxAll:       {100, 100_000},
 			InboxBytes:     {4, 128 << 10},
 			InboxBytesAll:  {256, 4 << 20},

@@ -17,24 +17,25 @@ import (
 const StrangersQuota = "strangers written to in a day"
 
 // address notes that an account writes to another one, and refuses it where that
-// would be one stranger too many today. A stranger is who has neither written to
+// would be one stranger too many today; it tells whether the sender is a stranger
+// to the recipient. A stranger is who has neither written to
 // the sender nor answered for a message of theirs, as far as the server
 // remembers: one or two periods of [records.AcquaintedDays] days. Who blocked the
 // sender stays what he was before.
-func (s *Service) address(ctx context.Context, from, to identity.AccountID) error {
+func (s *Service) address(ctx context.Context, from, to identity.AccountID) (stranger bool, err error) {
 	if from == to || s.Strangers <= 0 {
-		return nil
+		return false, nil
 	}
 	known, err := s.acquainted(ctx, to, from)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !known {
 		if err := s.stranger(ctx, from, to); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return s.acquaint(ctx, from, to)
+	return !known, s.acquaint(ctx, from, to)
 }
 
 // stranger takes one of today's strangers from an account's quota, once for each.

@@ -86,9 +86,9 @@ type Sessions interface {
 // Counter counts by a label; the server's metrics implement it.
 type Counter interface{ Count(name, label string) }
 
-// Limiter refuses what comes too often. The kinds are "inbox" and "inbox_bytes"
-// (KiB), by sender and recipient, "inbox_all" and "inbox_bytes_all", by recipient,
-// and "repeat", by caller and the other account of what was done before.
+// Limiter refuses what comes too often. The kinds are "inbox", "inbox_stranger" and
+// "inbox_bytes" (KiB), by sender and recipient, "inbox_all" and "inbox_bytes_all",
+// by recipient, and "repeat", by caller and the other account of what was done before.
 type Limiter interface {
 	Allow(kind, key string) error
 	AllowN(kind, key string, n int) error

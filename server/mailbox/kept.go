@@ -20,11 +20,15 @@ const keptPage = 200
 // quotas takes room for a message at the recipient and at the sender, or says
 // which of them has none. For a blocked sender it is the same. The caller calls
 // done when the message is stored, or is not.
-func (s *Service) quotas(ctx context.Context, m *sending, known known) (done func(), err error) {
+func (s *Service) quotas(ctx context.Context, m *sending, known known, stranger bool) (done func(), err error) {
 	pending := func() {}
 	if !known.stored {
 		to := m.h.Recipient
-		if pending, err = s.Pending.Take(ctx, string(to[:]), int64(len(m.record.Encode())), func(ctx context.Context) (quota.Count, error) {
+		take := s.Pending.Take
+		if stranger {
+			take = s.Pending.TakeOfHalf
+		}
+		if pending, err = take(ctx, string(to[:]), int64(len(m.record.Encode())), func(ctx context.Context) (quota.Count, error) {
 			return s.kept(ctx, to, records.Messages, false)
 		}); err != nil {
 			return nil, err

@@ -24,6 +24,8 @@ func TestPendingQuota(t *testing.T) {
 	w := withQuotas(t, quota.Limits{Pending: 3, Sent: 4})
 	alice, carol, bob := w.Account("alice"), w.Account("carol"), w.Account("bob")
 	tw.Must[*resealv1.SetBlockedResponse](t)(bob.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: carol.Account.ID[:], Blocked: true}))
+	writes(t, bob, alice, carol) // who may use all of the room now
+	writes(t, carol, alice)
 	m := alice.Compose(bob.Account, tw.Once)
 	first := m.Request()
 	send(t, alice, first)
@@ -69,6 +71,7 @@ func TestPendingQuota(t *testing.T) {
 func TestPendingBytesAtOnce(t *testing.T) {
 	w := withQuotas(t, quota.Limits{PendingBytes: 100 << 10})
 	alice, bob := w.Account("alice"), w.Account("bob")
+	writes(t, bob, alice)
 	var took atomic.Int32
 	var wg sync.WaitGroup
 	for range 24 {
@@ -88,5 +91,56 @@ func TestPendingBytesAtOnce(t *testing.T) {
 	wg.Wait()
 	if n := took.Load(); n != 5 { // 16 KiB, a header and a wrap each
 		t.Errorf("%d messages were taken", n)
+	}
+}
+
+// writes has somebody write to others, who are no strangers from then on.
+func writes(t *testing.T, by *tw.Device, to ...*tw.Device) {
+	t.Helper()
+	for _, d := range to {
+		send(t, by, by.Compose(d.Account, nil).Request())
+	}
+}
+
+// However many strangers write, and however much, half of the room is left for
+// those whom the account knows; who is blocked cannot tell.
+func TestStrangersLeaveHalfOfTheRoom(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		quotas quota.Limits
+	}{{"pending", quota.Limits{Pending: 6}}, {"pending-bytes", quota.Limits{PendingBytes: 108 << 10}}} {
+		t.Run(c.what, func(t *testing.T) {
+			w := withQuotas(t, c.quotas)
+			bob, alice, mallory, trudy, blocked := w.Account("bob"), w.Account("alice"), w.Account("mallory"), w.Account("trudy"), w.Account("eve")
+			writes(t, bob, alice)
+			tw.Must[*resealv1.SetBlockedResponse](t)(bob.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: blocked.Account.ID[:], Blocked: true}))
+			try := func(d *tw.Device) *resealv1.ErrorDetail {
+				t.Helper()
+				m := d.Compose(bob.Account, func(h *message.Header) { h.Length = message.MaxInline })
+				m.Inline = tw.Random(message.MaxInline)
+				_, err := d.C.Mailbox.Send(ctx, m.Request())
+				return refusal.Detail(err)
+			}
+			three := func(d *tw.Device) {
+				t.Helper()
+				for n := range 3 {
+					if r := try(d); r != nil {
+						t.Fatalf("%d: %v", n, r)
+					}
+				}
+			}
+			full := func(all ...*tw.Device) {
+				t.Helper()
+				for _, d := range all {
+					if r := try(d); r.GetReason() != resealv1.Reason_REASON_LIMIT || r.Limit != quota.What(c.what) || r.RetryAfterMs == 0 {
+						t.Fatalf("%v", r)
+					}
+				}
+			}
+			three(mallory)
+			full(mallory, trudy, blocked)
+			three(alice)
+			full(alice, trudy)
+		})
 	}
 }

@@ -73,3 +73,26 @@ func TestInboxBytes(t *testing.T) {
 		t.Errorf("past what all may send: %v", r)
 	}
 }
+
+// A stranger has few messages at a recipient, also one that is blocked, until the
+// recipient writes.
+func TestStrangersRate(t *testing.T) {
+	w := limited(t, map[string]limits.Rate{limits.InboxStranger: {PerSecond: 0.001, Burst: 2}})
+	alice, bob, mallory := w.Account("alice"), w.Account("bob"), w.Account("mallory")
+	tw.Must[*resealv1.SetBlockedResponse](t)(bob.C.SetBlocked(ctx, &resealv1.SetBlockedRequest{AccountId: mallory.Account.ID[:], Blocked: true}))
+	for _, d := range []*tw.Device{alice, mallory} {
+		first := d.Compose(bob.Account, nil).Request()
+		send(t, d, first)
+		send(t, d, d.Compose(bob.Account, nil).Request())
+		_, err := d.C.Mailbox.Send(ctx, d.Compose(bob.Account, nil).Request())
+		if r := refusal.Detail(err); r.GetReason() != resealv1.Reason_REASON_RATE || r.Limit != limits.InboxStranger || r.RetryAfterMs == 0 {
+			t.Errorf("%v", err)
+		}
+		send(t, d, first) // a repeat is no new one
+		send(t, d, d.Compose(d.Account, nil).Request())
+	}
+	writes(t, bob, alice)
+	for range 5 {
+		send(t, alice, alice.Compose(bob.Account, nil).Request())
+	}
+}

@@ -180,17 +180,18 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	if err != nil {
 		return err
 	}
+	stranger := false
 	if !known.stored {
-		if err := s.address(ctx, c.Account, m.h.Recipient); err != nil {
+		if stranger, err = s.address(ctx, c.Account, m.h.Recipient); err != nil {
 			return err
 		}
 	}
-	done, err := s.quotas(ctx, m, known)
+	done, err := s.quotas(ctx, m, known, stranger)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := s.room(m, blocked); err != nil {
+	if err := s.room(m, stranger, blocked); err != nil {
 		return err
 	}
 	if !m.h.Blob.IsZero() {
@@ -230,8 +231,13 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 // what others need, and then from the recipient's, which bounds many senders
 // together. What a blocked sender sends does not arrive and costs the recipient
 // nothing; its own bucket answers as for any other sender.
-func (s *Service) room(m *sending, blocked bool) error {
+func (s *Service) room(m *sending, stranger, blocked bool) error {
 	from, to, kib := string(m.h.Sender[:]), string(m.h.Recipient[:]), m.kib()
+	if stranger {
+		if err := s.Limiter.Allow("inbox_stranger", from+to); err != nil {
+			return err
+		}
+	}
 	if err := s.Limiter.Allow("inbox", from+to); err != nil {
 		return err
 	}
