@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"io/fs"
 	"maps"
 	"math/bits"
@@ -94,30 +95,45 @@ func (l *loot) slots() (all []slot) {
 	return all
 }
 
-// opens tries a server share: the first bytes of what comes out tell nearly all
-// wrong ones, the seal the rest.
-func (s *slot) opens(share []byte) bool {
+// database are the database keys that a key brings, as a server share and as the
+// database key itself, which nobody may have stored.
+func (s *slot) database(key []byte) [][]byte {
 	info := "reseal/1 database key" + string(s.nonce) + string(s.mark)
-	db, err := hkdf.Key(sha256.New, append(append([]byte{}, s.local...), share...), nil, info, 32)
+	db, err := hkdf.Key(sha256.New, append(append([]byte{}, s.local...), key...), nil, info, 32)
 	if err != nil {
 		panic(err)
 	}
-	key, err := hkdf.Expand(sha256.New, db, "reseal/1 section content", 32)
+	return [][]byte{db, key}
+}
+
+func expand(key []byte, info string) []byte {
+	b, err := hkdf.Expand(sha256.New, key, info, 32)
 	if err != nil {
 		panic(err)
 	}
+	return b
+}
+
+func gcmOf(key []byte) (cipher.Block, cipher.AEAD) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic(err)
 	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err)
+	}
+	return block, aead
+}
+
+// opens tries a database key: the first bytes of what comes out tell nearly all
+// wrong ones, the seal the rest.
+func (s *slot) opens(db []byte) bool {
+	block, aead := gcmOf(expand(db, "reseal/1 section content"))
 	var first [16]byte
 	cipher.NewCTR(block, append(make([]byte, 15), 2)).XORKeyStream(first[:], s.body[:16])
 	if binary.BigEndian.Uint32(first[:]) > 1<<16 {
 		return false // so many records fit nowhere
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err)
 	}
 	for size := len(s.body) + 128; size >= 1<<16; size /= 2 {
 		aad := append(append(append([]byte{0, 1}, s.nonce...), s.mark...), s.local...)
@@ -126,6 +142,51 @@ func (s *slot) opens(share []byte) bool {
 		}
 	}
 	return false
+}
+
+// journal is the file of what came after the section was sealed, empty for none.
+func (l *loot) journal(s *slot) []byte {
+	n := sha256.Sum256([]byte("reseal/1 journal name" + string(s.nonce) + string(s.local)))
+	return l.files["journal-"+hex.EncodeToString(n[:16])]
+}
+
+// opensJournal tries a database key at the first frame of a journal.
+func opensJournal(journal, db []byte) bool {
+	if len(journal) < 64+40 {
+		return false
+	}
+	f := journal[64:]
+	if mac(expand(db, "reseal/1 journal mark"), string(f[:24]))[:16] != string(f[24:40]) {
+		return false
+	}
+	_, aead := gcmOf(expand(db, "reseal/1 journal frame"))
+	_, err := aead.Open(nil, f[12:24], f[40:40+binary.BigEndian.Uint32(f)], append(append([]byte{}, f[:40]...), make([]byte, 16)...))
+	return err == nil
+}
+
+// session is a session record, as anybody reads it.
+type session struct{ head, device, share, sealed []byte }
+
+func sessionOf(b []byte) session {
+	at := 14 + 2 + 16 + 16
+	for range 3 { // handle, server, token
+		at += 2 + int(binary.BigEndian.Uint16(b[at:]))
+	}
+	return session{b[:at+32], b[16:48], b[at : at+32], b[at+32 : at+32+128]}
+}
+
+// opens tries a server's half, and returns the section's nonce and its share.
+func (s *session) opens(half []byte) (nonce string, share [32]byte, ok bool) {
+	key, err := hkdf.Key(sha256.New, append(append([]byte{}, s.share...), half...), nil, "reseal/1 session record"+string(s.device), 32)
+	if err != nil {
+		panic(err)
+	}
+	_, aead := gcmOf(key)
+	b, err := aead.Open(nil, make([]byte, 12), s.sealed, s.head)
+	if err != nil {
+		return "", share, false
+	}
+	return string(b[:32]), [32]byte(b[48:]), true
 }
 
 func mac(key []byte, parts ...string) string {
@@ -143,24 +204,25 @@ func accountOf(row string) (a identity.AccountID, key string, ok bool) {
 }
 
 // windows are all pieces of 32 bytes of what somebody has: whatever key is
-// stored anywhere, under whatever name, is one of them. Long ciphertexts are
-// taken in steps.
+// stored anywhere, under whatever name, is one of them. The ciphertexts of contents,
+// which nobody can plant a key in, are taken in steps.
 func (l *loot) windows() map[[32]byte]bool {
 	all := map[[32]byte]bool{}
-	add := func(b []byte) {
-		step := 1
-		if len(b) > 8<<10 {
-			step = 64
-		}
+	steps := func(b []byte, step int) {
 		for i := 0; i+32 <= len(b); i += step {
 			all[[32]byte(b[i:])] = true
 		}
 	}
+	add := func(b []byte) { steps(b, 1) }
 	for _, s := range l.slots() {
 		add(append(append(append(append([]byte{}, s.nonce...), s.tag...), s.mark...), s.local...))
 	}
 	for name, b := range l.files {
-		if name != "vault" {
+		switch {
+		case name == "vault":
+		case ciphertext(name):
+			steps(b, 64)
+		default:
 			add(b)
 		}
 	}
@@ -169,7 +231,7 @@ func (l *loot) windows() map[[32]byte]bool {
 		add(v)
 	}
 	for _, b := range l.blobs {
-		add(b)
+		steps(b, 64)
 	}
 	add(l.keyFile)
 	if setup, err := opaque.ParseSetup(l.keyFile); err == nil {
@@ -188,11 +250,18 @@ type got struct {
 	links    map[int]string  // slots by the row of their share
 	capsules map[string]bool // accounts whose capsule or its copy opened
 	shares   int
+	journals []int               // slots whose journal opened
+	sessions map[string][32]byte // shares that session records gave, by slot nonce
+}
+
+// nothing tells that an attack has brought nothing.
+func (g got) nothing() bool {
+	return len(g.sections)+len(g.links)+len(g.capsules)+g.shares+len(g.journals)+len(g.sessions) == 0
 }
 
 // derive tries every key as each of the keys that there are.
 func (l *loot) derive(keys map[[32]byte]bool) got {
-	g := got{links: map[int]string{}, capsules: map[string]bool{}}
+	g := got{links: map[int]string{}, capsules: map[string]bool{}, sessions: map[string][32]byte{}}
 	slots := l.slots()
 	rows := map[string]string{} // by row id
 	for row := range l.rows {
@@ -200,11 +269,28 @@ func (l *loot) derive(keys map[[32]byte]bool) got {
 			rows[k[len(records.SharesAll):]] = row
 		}
 	}
+	var logins []session
+	for name, b := range l.files {
+		if strings.HasPrefix(name, "session-") {
+			logins = append(logins, sessionOf(b))
+		}
+	}
 	for key := range keys {
+		for i := range logins {
+			if nonce, share, ok := logins[i].opens(key[:]); ok {
+				g.sessions[nonce] = share
+			}
+		}
 		for i := range slots {
 			s := &slots[i]
-			if s.opens(key[:]) {
-				g.sections = append(g.sections, i)
+			journal := l.journal(s)
+			for _, db := range s.database(key[:]) {
+				if s.opens(db) {
+					g.sections = append(g.sections, i)
+				}
+				if opensJournal(journal, db) {
+					g.journals = append(g.journals, i)
+				}
 			}
 			if mac(key[:], "reseal/1 row file\x00", string(s.nonce)) == string(s.tag) {
 				g.links[i] = rows[mac(key[:], "reseal/1 row server\x00", string(s.nonce))]
