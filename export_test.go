@@ -7,8 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/message"
 )
 
 // DropFiles removes the device's ciphertext files.
@@ -19,6 +22,31 @@ func Opening(a *Account, id MessageID) (client.Opening, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.engine.Opening(a.in.now(), id)
+}
+
+// ReceiptKey is R of a message to or from the account, zero for none: field 4 of
+// its record.
+func ReceiptKey(a *Account, id MessageID) (r message.R) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, prefix := range []string{"in/", "out/"} {
+		b, _ := a.section.Get(prefix + id.String())
+		for len(b) > 0 {
+			number, kind, n := protowire.ConsumeTag(b)
+			if n < 0 {
+				break
+			}
+			m := protowire.ConsumeFieldValue(number, kind, b[n:])
+			if m < 0 {
+				break
+			}
+			if v, _ := protowire.ConsumeBytes(b[n:]); number == 4 && len(v) == len(r) {
+				copy(r[:], v)
+			}
+			b = b[n+m:]
+		}
+	}
+	return r
 }
 
 // Step lets one event happen at the account's engine.

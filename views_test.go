@@ -242,11 +242,11 @@ func TestRecipientAndServerAgainstAnother(t *testing.T) {
 	if err := ben.Open(ctx(t), toBen, func(reseal.Content) error { t.Error("shown"); return nil }, nil); !errors.Is(err, reseal.ErrAltered) {
 		t.Errorf("open of a substituted stream: %v", err)
 	}
-	// Eve's receipt for Ben's message.
+	// Eve's receipt for Ben's message, with what authenticates hers.
 	before := ana.Counters().BadReceipts
-	var r message.R
-	if _, err := rand.Read(r[:]); err != nil {
-		t.Fatal(err)
+	r := reseal.ReceiptKey(eve, sent[0].Message)
+	if r == (message.R{}) || r != reseal.ReceiptKey(ana, sent[0].Message) || r == reseal.ReceiptKey(ana, toBen) {
+		t.Fatal("not the key of eve's message, or one for both")
 	}
 	receipt := message.Receipt{Message: toBen, Account: ben.ID(), Device: ben.Device(), What: message.Viewed, Time: o.Header.Created}.Seal(r)
 	var once sync.Once
