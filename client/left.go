@@ -9,6 +9,7 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
+	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/message"
 )
 
@@ -52,7 +53,7 @@ func (s *step) admit(h message.Header, p *resealv1.Pending) bool {
 	for _, w := range p.Wraps {
 		size += len(w)
 	}
-	if s.tx.size()+size > MaxIncoming || (stranger && !s.roomForStranger(len(p.Inline)+len(p.Segments))) {
+	if s.tx.size()+size > MaxIncoming || (stranger && !s.roomForStranger(h.Sender, len(p.Inline)+len(p.Segments))) {
 		s.leave(h.ID.Day(), !stranger)
 		return false
 	}
@@ -118,7 +119,7 @@ func (s *step) rereadNow() {
 // rereadSynced reads the days that were left after a sync, where something of
 // them could be stored by now.
 func (s *step) rereadSynced() {
-	strangers := s.roomForStranger(1)
+	strangers := s.roomForStranger(identity.AccountID{}, 1) // for one who is new
 	for _, name := range s.tx.names(prefixLeft) {
 		if l := load[state.Left](&s.tx, name); l != nil && (strangers || l.Contacts) && s.tx.size() < MaxIncoming {
 			s.rereadNow()

@@ -47,15 +47,20 @@ func (s *step) strangers() (all []entry) {
 }
 
 // roomForStranger tells whether one more message of a stranger, with a body of
-// so many bytes, may be stored here.
-func (s *step) roomForStranger(body int) bool {
-	count, size := 0, 0
+// so many bytes, may be stored here. Nobody takes more than half of what the
+// other strangers leave: who comes next finds the other half.
+func (s *step) roomForStranger(sender identity.AccountID, body int) bool {
+	count, size, others, theirs := 0, 0, 0, 0
 	for _, e := range s.strangers() {
-		if !e.Over {
+		switch {
+		case e.Over:
+		case identity.AccountID(e.Sender) == sender:
 			count, size = count+1, size+int(e.Size)
+		default:
+			others, theirs = others+1, theirs+int(e.Size)
 		}
 	}
-	return count < maxStrangers && size+body <= maxStrangerBytes
+	return count < (maxStrangers-others+1)/2 && size+body <= (maxStrangerBytes-theirs)/2
 }
 
 func (s *step) noteStranger(id message.ID, sender identity.AccountID, in *state.In) {

@@ -57,8 +57,18 @@ func TestAStrangerFillsHisShareOnly(t *testing.T) {
 			ev.Entry = nil // so that there is nothing to acknowledge
 			must(t, a.Step(client.Streamed{Event: ev}))
 		}
-		if n := len(a.State.Names("in/")); n == 0 || n > 200 {
+		if n := len(a.State.Names("in/")); n == 0 || n > 100 {
 			t.Fatalf("%d messages are stored", n)
+		}
+		// Another one finds room, and so does the next.
+		for n := range byte(3) {
+			other := from(w, identity.AccountID{78 + n}, uint32(n), ana, 4096)
+			other.Entry = nil
+			before := len(a.State.Names("in/"))
+			must(t, a.Step(client.Streamed{Event: other}))
+			if got := len(a.State.Names("in/")); got != before+1 {
+				t.Errorf("stranger %d after the first has no room: %d messages, before %d", n+1, got, before)
+			}
 		}
 		if n := a.State.Size(); n > 2<<20 {
 			t.Fatalf("the section has %d bytes", n)
@@ -79,25 +89,35 @@ func TestAStrangerFillsHisShareOnly(t *testing.T) {
 	})
 }
 
-// crowded has a device full of a stranger's messages; another one's is left.
+// crowded has a device full of strangers' messages, half of them of one; another
+// one's is left.
 func crowded(t *testing.T, w *world.World) (a, e *world.Device, eve *world.Account, mallory *world.Account, theirs []*world.Message, left *world.Message) {
 	t.Helper()
 	_, _, a, _, _ = pair(w)
 	eve, mallory = w.Account("eve"), w.Account("mallory")
 	e = eve.Device()
-	for range 70 {
+	for range 32 { // one too many for half of the room
 		theirs = append(theirs, sendBig(w, e, a.Account))
 	}
-	left = sendBig(w, mallory.Device(), a.Account)
 	stored := 0
 	for _, m := range theirs {
 		if a.Is(m) == client.IsReady {
 			stored++
 		}
 	}
-	if stored < 60 || stored == len(theirs) {
+	if stored != 31 || leftDays(a) != 1 {
 		t.Fatalf("%d of the stranger's messages are here", stored)
 	}
+	// Each of the next takes half of what is left, until there is nothing.
+	for n, name := range []string{"frank", "grace", "heidi", "ivan", "judy"} {
+		d := w.Account(name).Device()
+		for range 16 >> n {
+			if m := sendBig(w, d, a.Account); a.Is(m) != client.IsReady {
+				t.Fatalf("%s has no room", name)
+			}
+		}
+	}
+	left = sendBig(w, mallory.Device(), a.Account)
 	if a.Is(left) != "" || leftDays(a) != 1 {
 		t.Fatal("nothing was left")
 	}
@@ -116,7 +136,7 @@ func TestWhatWasLeftComesWhenItsSenderIsAccepted(t *testing.T) {
 				w.Run()
 				w.Readable(left, a)
 				w.State(left, client.Sent, left.From)
-				if a.Is(theirs[69]) != "" {
+				if a.Is(theirs[31]) != "" {
 					t.Error("a stranger's message is stored over the limit")
 				}
 				if _, ok := a.State.Get("stranger/" + left.ID().String()); ok || leftDays(a) != 1 {
@@ -172,7 +192,7 @@ func TestWhatWasLeftComesWhenThereIsRoom(t *testing.T) {
 				back++
 			}
 		}
-		if back < 60 {
+		if back != 15 { // half of what the others leave by now
 			t.Fatalf("%d messages are back", back)
 		}
 		// What its sender takes back makes room for the rest in turn.
