@@ -57,12 +57,12 @@ func TestAStrangerFillsHisShareOnly(t *testing.T) {
 			ev.Entry = nil // so that there is nothing to acknowledge
 			must(t, a.Step(client.Streamed{Event: ev}))
 		}
-		if n := len(a.State.Names("in/")); n == 0 || n > 100 {
+		if n := len(a.State.Names("in/")); n == 0 || n > 32 {
 			t.Fatalf("%d messages are stored", n)
 		}
 		// Another one finds room, and so does the next.
 		for n := range byte(3) {
-			other := from(w, identity.AccountID{78 + n}, uint32(n), ana, 4096)
+			other := from(w, identity.AccountID{78 + n}, uint32(n), ana, message.MaxInline)
 			other.Entry = nil
 			before := len(a.State.Names("in/"))
 			must(t, a.Step(client.Streamed{Event: other}))
