@@ -70,57 +70,56 @@ func (s *Service) AskRetry(ctx context.Context, req *resealv1.AskRetryRequest) (
 	if len(req.Requests) == 0 || len(req.Requests) > MaxRequests {
 		return nil, refusal.Limit("requests")
 	}
-	resp := new(resealv1.AskRetryResponse)
 	for _, b := range req.Requests {
 		if err := s.Limiter.Allow("retry", string(c.Account[:])); err != nil {
 			return nil, err
 		}
-		n, err := s.ask(ctx, c, b)
-		if err != nil {
+		if err := s.ask(ctx, c, b); err != nil {
 			return nil, s.fail(ctx, err)
 		}
-		resp.Handed += uint32(n)
 	}
-	return resp, nil
+	// Not who was there to be asked: when people are online is not the asker's
+	// business, least of all one's whom they have blocked.
+	return &resealv1.AskRetryResponse{}, nil
 }
 
-func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed int, err error) {
+func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) error {
 	r, err := retry.ParseRequest(b)
 	if err != nil {
-		return 0, refusal.Malformed("retry request")
+		return refusal.Malformed("retry request")
 	}
 	own, err := roster.Read(ctx, s.Store, c.Account)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	d, listed := own.List.Find(c.Device)
 	if r.Request.Account != c.Account || r.Request.Device != c.Device || !listed || r.Verify(d.Key) != nil {
-		return 0, refusal.New(resealv1.Reason_REASON_PROOF)
+		return refusal.New(resealv1.Reason_REASON_PROOF)
 	}
 	ids, err := s.wanted(ctx, c.Account, r.Request)
 	if err != nil || len(ids) == 0 {
-		return 0, err
+		return err
 	}
 	addressed := own
 	if r.Request.To != c.Account {
 		if addressed, err = roster.Read(ctx, s.Store, r.Request.To); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	now := identity.TimeOf(s.Now())
 	blocked, err := s.blocked(ctx, r.Request.To, c.Account)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	at, repeat, err := s.put(ctx, c.Account, r, b, now)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	s.countAsked(c, r.Request.To, ids, at, repeat)
-	here, away := s.holders(c, r.Request.To, addressed.List)
-	if blocked { // the same answer, and nothing arrives
-		return len(here), nil
+	if blocked { // nothing arrives
+		return nil
 	}
+	here, away := s.holders(c, r.Request.To, addressed.List)
 	parts := retry.Deal(ids, here, repeat)
 	for _, d := range away {
 		parts = append(parts, retry.Part{Holder: d})
@@ -128,10 +127,10 @@ func (s *Service) ask(ctx context.Context, c caller.Caller, b []byte) (handed in
 	for _, part := range parts {
 		entry := records.Entry{Kind: records.EntryRetry, Extra: s.Queue.Extra(c.Account, at.Day(), r.ID(), part.Messages)}
 		if err := s.Queue.Push(ctx, r.Request.To, part.Holder, entry, now.Add(requestLife)); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(here), nil
+	return nil
 }
 
 // blocked tells whether the addressed account wants nothing of the requester.

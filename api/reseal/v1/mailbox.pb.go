@@ -991,10 +991,10 @@ func (x *AskRetryRequest) GetRequests() [][]byte {
 	return nil
 }
 
+// The same for everybody: whether a holder was there to be asked, or blocks the
+// asker, is not told.
 type AskRetryResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many holder devices the server handed the requests to at once.
-	Handed        uint32 `protobuf:"varint,1,opt,name=handed,proto3" json:"handed,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1027,13 +1027,6 @@ func (x *AskRetryResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use AskRetryResponse.ProtoReflect.Descriptor instead.
 func (*AskRetryResponse) Descriptor() ([]byte, []int) {
 	return file_reseal_v1_mailbox_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *AskRetryResponse) GetHanded() uint32 {
-	if x != nil {
-		return x.Handed
-	}
-	return 0
 }
 
 type CloseRetryRequest struct {
@@ -1816,9 +1809,8 @@ const file_reseal_v1_mailbox_proto_rawDesc = "" +
 	"\x13PostReceiptResponse\x12\x10\n" +
 	"\x03end\x18\x01 \x01(\fR\x03end\"-\n" +
 	"\x0fAskRetryRequest\x12\x1a\n" +
-	"\brequests\x18\x01 \x03(\fR\brequests\"*\n" +
-	"\x10AskRetryResponse\x12\x16\n" +
-	"\x06handed\x18\x01 \x01(\rR\x06handed\"4\n" +
+	"\brequests\x18\x01 \x03(\fR\brequests\" \n" +
+	"\x10AskRetryResponseJ\x04\b\x01\x10\x02R\x06handed\"4\n" +
 	"\x11CloseRetryRequest\x12\x1f\n" +
 	"\vrequest_ids\x18\x01 \x03(\fR\n" +
 	"requestIds\"\x14\n" +
