@@ -12,9 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reseal/reseal/internal/bench"
-	"github.com/reseal/reseal/internal/quota"
+	"github.com/reseal/reseal/internal/benchserver"
 	"github.com/reseal/reseal/internal/terminal"
-	"github.com/reseal/reseal/server/limits"
 )
 
 func newBench(c *cli) *cobra.Command {
@@ -100,7 +99,7 @@ func (c *cli) bench(cmd *cobra.Command, o bench.Options) error {
 		o.Folder = c.path(o.Folder)
 	}
 	o.Command = func(args ...string) *exec.Cmd { return exec.Command(self, args...) }
-	o.ServerArgs = benchLimits()
+	o.ServerArgs = benchserver.Args()
 	o.Began = func(f bench.Figure) { c.notef("%s ...", f.Name) }
 	table := &terminal.Table{Head: []string{"figure", ">value", "unit", ">p50", ">p90", ">p99", ">max", ">count", ">server cores", ">client cores"}}
 	o.Emit = func(v bench.Value) error {
@@ -115,21 +114,6 @@ func (c *cli) bench(cmd *cobra.Command, o bench.Options) error {
 		return usagef(`see "reseal bench --help"`, "%s", strings.TrimPrefix(err.Error(), "bench: "))
 	}
 	return errors.Join(table.Write(c.stdout, c.style()), err)
-}
-
-// benchLimits are the flags of a server that is measured from one address: every
-// limit is counted, and as high as the load that is to show what the server can.
-func benchLimits() []string {
-	args := []string{"--strangers", "0"}
-	for _, kind := range limits.Kinds() {
-		args = append(args, "--limit", kind+"=10000000/10000000")
-	}
-	for _, name := range quota.Names() {
-		if name != "blocked" && name != "book" {
-			args = append(args, "--quota", name+"=1000G")
-		}
-	}
-	return args
 }
 
 // benchRow is a value as a line of the table.

@@ -49,42 +49,44 @@ func blob(ctx context.Context, s *stage) error {
 		_, _ = rand.Read(ids[i][:]) // never fails
 		_, _ = rand.Read(keys[i][:])
 	}
-	transferred := func(rate, cost, times Meaning, one func(i int) error) error {
-		var hist histogram.Histogram
-		var next atomic.Int64
-		all := &load{senders: atOnce}
-		from := h.usage()
-		if err := all.together(func(int) error {
-			for i := next.Add(1) - 1; i < int64(s.blobs); i = next.Add(1) - 1 {
-				began := time.Now()
-				if err := one(int(i)); err != nil {
-					return err
-				}
-				hist.Record(time.Since(began))
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-		p := h.usage().since(from)
-		sum := float64(s.blobs) * float64(result.Length)
-		return errors.Join(
-			s.tell(rate, p.around(Value{Value: sum / 1e6 / p.long.Seconds()})),
-			s.tell(cost, p.around(Value{Value: p.server.Seconds() / sum * 1e9})),
-			s.tell(times, p.around(latency(&hist))),
-		)
-	}
-	if err := transferred(putRate, putCost, putTime, func(i int) error {
+	if err := s.transfers(h, result.Length, putRate, putCost, putTime, func(i int) error {
 		return remote.Upload(ctx, transfer.Upload{
 			Blob: ids[i], Capability: keys[i], Source: bytes.NewReader(sealed), Length: result.Length, Segments: result.Segments,
 		})
 	}); err != nil {
 		return err
 	}
-	return transferred(getRate, getCost, getTime, func(i int) error {
+	return s.transfers(h, result.Length, getRate, getCost, getTime, func(i int) error {
 		_, err := remote.Download(ctx, transfer.Download{Blob: ids[i], Capability: keys[i], Length: result.Length, Verifier: believing{}, Dst: nowhere{}})
 		return err
 	})
+}
+
+// transfers does something for each blob, atOnce at a time, and tells how fast.
+func (s *stage) transfers(h *host, length uint64, rate, cost, times Meaning, one func(i int) error) error {
+	var hist histogram.Histogram
+	var next atomic.Int64
+	all := &load{senders: atOnce}
+	from := h.usage()
+	if err := all.together(func(int) error {
+		for i := next.Add(1) - 1; i < int64(s.blobs); i = next.Add(1) - 1 {
+			began := time.Now()
+			if err := one(int(i)); err != nil {
+				return err
+			}
+			hist.Record(time.Since(began))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	p := h.usage().since(from)
+	sum := float64(s.blobs) * float64(length)
+	return errors.Join(
+		s.tell(rate, p.around(Value{Value: sum / 1e6 / p.long.Seconds()})),
+		s.tell(cost, p.around(Value{Value: p.server.Seconds() / sum * 1e9})),
+		s.tell(times, p.around(latency(&hist))),
+	)
 }
 
 // sealBlob seals random bytes.

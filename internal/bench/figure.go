@@ -66,12 +66,21 @@ func latency(h *histogram.Histogram) Value {
 type UnknownFigureError struct{ Name string }
 
 func (e *UnknownFigureError) Error() string {
-	return fmt.Sprintf("bench: no figure %q; there are %s", e.Name, strings.Join(names(), ", "))
+	return fmt.Sprintf("bench: no figure %q; there are %s", e.Name, strings.Join(names(Figures()), ", "))
 }
 
-func names() (all []string) {
-	for _, f := range Figures() {
+func names(figures []Figure) (all []string) {
+	for _, f := range figures {
 		all = append(all, f.Name)
+	}
+	return all
+}
+
+// figures are ours, and those of the rivals.
+func (o *Options) figures() []Figure {
+	all := Figures()
+	for _, r := range o.Rivals {
+		all = append(all, rivalFigures(r)...)
 	}
 	return all
 }
@@ -80,11 +89,11 @@ func names() (all []string) {
 // name it is all that can be had of this server.
 func (o *Options) choose() (all []Figure, err error) {
 	for _, name := range o.Only {
-		if !slices.Contains(names(), name) {
+		if !slices.Contains(names(o.figures()), name) {
 			return nil, &UnknownFigureError{name}
 		}
 	}
-	for _, f := range Figures() {
+	for _, f := range o.figures() {
 		why := o.lacks(f)
 		switch {
 		case len(o.Only) == 0 && why == nil:

@@ -31,11 +31,19 @@ func engineRate(ctx context.Context, s *stage) error {
 // messages measures messages between clients that connect makes, as drive sends
 // them.
 func (s *stage) messages(ctx context.Context, connect func(context.Context, *host) (*load, error), drive func(*load, context.Context) error) error {
-	h, err := s.host(ctx)
-	if err != nil {
-		return err
-	}
-	l, err := connect(ctx, h)
+	return s.measured(ctx, func(ctx context.Context) (*host, *load, error) {
+		h, err := s.host(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := connect(ctx, h)
+		return h, l, err
+	}, drive)
+}
+
+// measured is messages, of clients that are connected to some server.
+func (s *stage) measured(ctx context.Context, begin func(context.Context) (*host, *load, error), drive func(*load, context.Context) error) error {
+	h, l, err := begin(ctx)
 	if err != nil {
 		return err
 	}

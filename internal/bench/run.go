@@ -45,6 +45,8 @@ type Options struct {
 	// Command makes a command of this program; ServerArgs go to its serve.
 	Command    func(args ...string) *exec.Cmd
 	ServerArgs []string
+	// Rivals are measured, too, under their names.
+	Rivals []Rival
 	// Began is told of each figure when it begins, Emit of each value.
 	Began func(Figure)
 	Emit  func(Value) error

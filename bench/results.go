@@ -1,0 +1,44 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/reseal/reseal/internal/bench"
+)
+
+// results are the values of all runs by name, in the order in which they came.
+type results map[string][]bench.Value
+
+func (r results) add(v bench.Value) { r[v.Figure] = append(r[v.Figure], v) }
+
+// summary is what the runs gave for one value.
+type summary struct {
+	median, least, greatest float64
+	p99                     float64 // the median of the runs', 0 for none
+	unit                    string
+	runs                    int
+}
+
+// of is the summary of a value; ok is false where no run had it.
+func (r results) of(name string) (s summary, ok bool) {
+	all := r[name]
+	if len(all) == 0 {
+		return s, false
+	}
+	values, p99s := make([]float64, 0, len(all)), make([]float64, 0, len(all))
+	for _, v := range all {
+		values, p99s = append(values, v.Value), append(p99s, v.P99)
+	}
+	return summary{
+		median: median(values), least: slices.Min(values), greatest: slices.Max(values),
+		p99: median(p99s), unit: all[0].Unit, runs: len(all),
+	}, true
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
