@@ -24,7 +24,7 @@ func (s *Service) Events(ctx context.Context, req *resealv1.EventsRequest, out r
 	if err != nil {
 		return err
 	}
-	st := &stream{caller: c, news: make(chan news, backlog), end: make(chan struct{}), watch: map[identity.AccountID]func(){}, sent: map[string]struct{}{}}
+	st := &stream{caller: c, some: make(chan struct{}, 1), end: make(chan struct{}), watch: map[identity.AccountID]func(){}, sent: map[string]struct{}{}}
 	if err := s.rewatch(st, req.Watch); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.Ma
 	tick := time.NewTimer(s.pause())
 	defer tick.Stop()
 	for {
-		var n news
+		var all []news
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -80,29 +80,45 @@ func (s *Service) follow(ctx context.Context, st *stream, out resealv1connect.Ma
 		case <-st.end:
 			return refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
 		case <-tick.C:
-			n = news{check: true}
+			all = []news{{check: true}}
 			tick.Reset(s.pause())
-		case n = <-st.news:
+		case <-st.some:
+			all = st.take()
 		}
-		if n.session || n.check {
-			if err := s.Sessions.Live(ctx, st.caller); err != nil {
-				return s.fail(ctx, err)
-			}
-		}
-		if n.check {
-			if err := s.sweepQueue(ctx, st, s.someDays(st), out); err != nil {
-				return s.fail(ctx, err)
-			}
-		}
-		if err := s.sendNews(ctx, st, n, out); err != nil {
-			return err
-		}
-		if st.lost.Swap(false) {
-			if err := out.Send(&resealv1.EventsResponse{Event: &resealv1.EventsResponse_Resync{Resync: true}}); err != nil {
+		for _, n := range all {
+			if err := s.tell(ctx, st, n, out); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// tell handles one hint, and ends early where the stream is to end.
+func (s *Service) tell(ctx context.Context, st *stream, n news, out resealv1connect.MailboxServiceEventsServerStream) error {
+	select {
+	case <-s.Stop:
+		return refusal.New(resealv1.Reason_REASON_DRAINING)
+	case <-st.end:
+		return refusal.New(resealv1.Reason_REASON_UNAVAILABLE)
+	default:
+	}
+	if n.session || n.check {
+		if err := s.Sessions.Live(ctx, st.caller); err != nil {
+			return s.fail(ctx, err)
+		}
+	}
+	if n.check {
+		if err := s.sweepQueue(ctx, st, s.someDays(st), out); err != nil {
+			return s.fail(ctx, err)
+		}
+	}
+	if err := s.sendNews(ctx, st, n, out); err != nil {
+		return err
+	}
+	if st.lost.Swap(false) {
+		return out.Send(&resealv1.EventsResponse{Event: &resealv1.EventsResponse_Resync{Resync: true}})
+	}
+	return nil
 }
 
 func (s *Service) sendNews(ctx context.Context, st *stream, n news, out resealv1connect.MailboxServiceEventsServerStream) error {

@@ -28,13 +28,17 @@ const maxStreams = 4
 // more than its devices use, and few enough that nobody fills the node's memory.
 const maxAccountStreams = 64
 
-// stream is one open event stream. Hints come in through news, which never
-// blocks: when it overflows, lost tells the client to read its days again.
+// stream is one open event stream. Hints come in through hint, which never
+// blocks: when too many wait, lost tells the client to read its days again.
 type stream struct {
 	caller caller.Caller
-	news   chan news
+	some   chan struct{} // of size 1: hints wait
 	end    chan struct{} // closed: newer streams took its place
 	lost   atomic.Bool   // not under mu: hints come while the bus is locked
+	// waiting are the hints, at most backlog. A slice: most streams are idle, and
+	// a channel has room for all from the start.
+	hints   sync.Mutex
+	waiting []news
 	// sent has the names of the queue entries that went out on this stream and
 	// were still there at the last sweep; of the stream's own goroutine.
 	sent  map[string]struct{}
@@ -53,11 +57,26 @@ type news struct {
 }
 
 func (st *stream) hint(n news) {
-	select {
-	case st.news <- n:
-	default:
+	st.hints.Lock()
+	if len(st.waiting) < backlog {
+		st.waiting = append(st.waiting, n)
+	} else {
 		st.lost.Store(true)
 	}
+	st.hints.Unlock()
+	select {
+	case st.some <- struct{}{}:
+	default:
+	}
+}
+
+// take is what waits.
+func (st *stream) take() []news {
+	st.hints.Lock()
+	defer st.hints.Unlock()
+	all := st.waiting
+	st.waiting = nil
+	return all
 }
 
 // Online tells which of an account's devices have an open stream on this node, in
