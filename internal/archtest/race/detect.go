@@ -8,11 +8,6 @@ import (
 	"strings"
 )
 
-// sequential are tests that replay one goroutine's work over and over (a crash,
-// a full disk, a flipped byte at every place), and those that read a process's
-// memory. They run without the detector.
-const sequential = "NoKeysAfter|Crash|Power|Torn|Flip|SyncFails|Full|Fault|Schedule|Vectors|Every|Linear|Memory"
-
 // Test is what Detect needs of a test.
 type Test interface {
 	Errorf(format string, args ...any)
@@ -59,11 +54,11 @@ func overlay(t Test, top string) string {
 	return list
 }
 
-// Detect runs the tests of packages under the race detector, from top, the
-// folder of the tree; before the packages there may be flags of go test. Where there is no C compiler it says so: Go has no race
-// detector without one on most systems, and a machine with only Go is enough for
-// all other tests. In CI that is an error.
-func Detect(t Test, top string, packages ...string) {
+// Detect runs tests under the race detector, from top, the folder of the tree.
+// Where there is no C compiler it says so: Go has no race detector without one on
+// most systems, and a machine with only Go is enough for all other tests. In CI
+// that is an error.
+func Detect(t Test, top string, r Run) {
 	out, err := exec.Command("go", "env", "CGO_ENABLED", "CC").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +76,11 @@ func Detect(t Test, top string, packages ...string) {
 		missing("no race detector: there is no C compiler %s", env[1])
 		return
 	}
-	cmd := exec.Command("go", append([]string{"test", "-race", "-short", "-overlay", overlay(t, top), "-skip", sequential}, packages...)...)
+	args := []string{"test", "-race", "-short", "-overlay", overlay(t, top), "-skip", "^(" + strings.Join(Sequential, "|") + ")$"}
+	if r.Only != "" {
+		args = append(args, "-run", r.Only)
+	}
+	cmd := exec.Command("go", append(args, r.Packages...)...)
 	cmd.Dir = filepath.FromSlash(top)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -6,5 +6,4 @@ import (
 	"github.com/reseal/reseal/internal/archtest/race"
 )
 
-// TestRace covers the library as apps use it.
-func TestRace(t *testing.T) { race.Detect(t, "../../../..", ".") }
+func TestRace(t *testing.T) { race.Detect(t, "../../../..", race.Library) }

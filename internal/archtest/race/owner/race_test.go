@@ -1,0 +1,9 @@
+package owner
+
+import (
+	"testing"
+
+	"github.com/reseal/reseal/internal/archtest/race"
+)
+
+func TestRace(t *testing.T) { race.Detect(t, "../../../..", race.Owner) }
