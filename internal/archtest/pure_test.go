@@ -13,7 +13,7 @@ import (
 // The deterministic packages: reviewable alone, same bytes in wasm, no clock of
 // their own (times come in as identity.Time) and no output. What they reach
 // inside the module is held to the same.
-var deterministic = []string{"seal", "wrap", "identity", "opaque", "message", "retry", "capsule", "book", "handle", "client"}
+var deterministic = []string{"seal", "wrap", "identity", "opaque", "message", "retry", "capsule", "book", "handle", "invite", "client", "internal/records"}
 
 // forbidden are imports that would break that, each with what it would let in.
 // log/slog is allowed for the one interface that keeps secrets out of logs
