@@ -68,17 +68,24 @@ func (s *Service) Interceptor() connect.ServerInterceptor {
 
 // Authenticate finds the live session behind an Authorization header.
 func (s *Service) Authenticate(ctx context.Context, header string) (caller.Caller, error) {
-	ended := refusal.New(resealv1.Reason_REASON_SESSION_ENDED)
+	account, secret, ok := parseBearer(header)
+	if !ok {
+		return caller.Caller{}, refusal.New(resealv1.Reason_REASON_SESSION_ENDED)
+	}
+	return s.session(ctx, account, secret.Hash())
+}
+
+// parseBearer reads a session's token: account id and secret, 48 bytes in base64.
+func parseBearer(header string) (a identity.AccountID, s opaque.SessionSecret, ok bool) {
 	text, ok := strings.CutPrefix(header, scheme)
-	if !ok || len(text) > 128 {
-		return caller.Caller{}, ended
+	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(len(a)+32) {
+		return a, s, false // the decoder would leave out line ends
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != 16+32 {
-		return caller.Caller{}, ended
+	if err != nil || len(b) != len(a)+32 {
+		return a, s, false
 	}
-	hash := opaque.SessionSecretOf([32]byte(b[16:])).Hash()
-	return s.session(ctx, identity.AccountID(b[:16]), hash)
+	return identity.AccountID(b[:len(a)]), opaque.SessionSecretOf([32]byte(b[len(a):])), true
 }
 
 // session looks a session up; for cacheLife it is not read again.
