@@ -90,6 +90,9 @@ func messages(all []client.Message, sent bool) []Message {
 }
 
 func messageOf(m client.Message, sent bool) Message {
+	if m.Header.Created == 0 { // of a newer version
+		return Message{ID: m.ID, State: m.State}
+	}
 	out := Message{
 		ID: m.ID, Outgoing: sent, Handle: m.Handle, Peer: m.Peer, Stranger: m.Stranger, State: m.State,
 		Policy: m.Header.Policy, Sent: m.Header.Created.Time(), Expires: m.Header.Expires.Time(),

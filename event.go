@@ -18,7 +18,8 @@ type EventKind string
 
 // The kinds of Event. Which fields a kind has is said with each.
 const (
-	// KindMessage: a message came. ID, Handle (the sender), Ready.
+	// KindMessage: a message came. ID, Handle (the sender), Ready; State is
+	// "update" where it needs a newer version of the program.
 	KindMessage EventKind = "message"
 	// KindReady: a message that had no key can be opened. ID, Handle, Waited,
 	// Retried, By.
@@ -124,6 +125,9 @@ func (a *Account) shown(n client.Notice) {
 	switch n := n.(type) {
 	case client.Arrived:
 		e.Kind, e.ID, e.Ready = KindMessage, n.ID, n.Ready
+		if n.Update {
+			e.State = string(StateUpdate)
+		}
 		peer(n.From)
 	case client.Ready:
 		e.Kind, e.ID, e.Ready, e.Waited, e.Retried, e.Device = KindReady, n.ID, true, n.Waited, n.Retried, n.ByDevice

@@ -167,7 +167,7 @@ func TestNewerWrapAndHeaderWaitForAnUpdate(t *testing.T) {
 	w := newWorld(t)
 	_, ana := w.signUp("ana")
 	l := w.liar(t)
-	_, ben := l.signUp("ben")
+	in, ben := l.signUp("ben")
 	l.tell(altered(func(p *resealv1.Pending) { p.Wraps[0][len("reseal/1 wrap context")+1]++ }))
 	id := text(t, ana, "from the future", "ben")
 	awaitState(t, ben, id, client.Update)
@@ -179,6 +179,32 @@ func TestNewerWrapAndHeaderWaitForAnUpdate(t *testing.T) {
 	await(t, "the header of a newer version is counted", func() bool { return ben.Counters().Newer > 0 })
 	if s := state(t, ben, second); s != "" {
 		t.Errorf("a message of a newer version is %q", s)
+	}
+	// It is shown, with what is known of it.
+	all, err := ben.Inbox(ctx(t), reseal.InboxOptions{})
+	if err != nil || len(all) != 2 || all[1].State != reseal.StateUpdate || !all[1].Sent.IsZero() || all[1].Handle != "" {
+		t.Fatalf("inbox: %+v %v", all, err)
+	}
+	if err := ben.Open(ctx(t), all[1].ID, nil, nil); !errors.Is(err, reseal.ErrUpdate) {
+		t.Errorf("open: %v", err)
+	}
+	// The server tells the truth, which this version reads: both open.
+	l.tell(lies{})
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := l.behind(in.Dir()).Resume(ctx(t))
+	if err != nil || len(again) != 1 {
+		t.Fatal(again, err)
+	}
+	ben = again[0]
+	for _, m := range []reseal.MessageID{id, second} {
+		awaitState(t, ben, m, client.IsReady)
+	}
+	for m, want := range map[reseal.MessageID]string{id: "from the future", second: "from farther"} {
+		if _, got := open(t, ben, m); string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

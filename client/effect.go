@@ -45,11 +45,13 @@ func (Show) effect()   {}
 // Notice is something an application may want to show.
 type Notice interface{ notice() }
 
-// Arrived: a message came; Ready tells whether it can be opened by now.
+// Arrived: a message came; Ready tells whether it can be opened by now, Update
+// that it needs a newer version of the program. Where that concerns its header,
+// who sent it is not known, and the id is the one of [NewerID].
 type Arrived struct {
-	ID    message.ID
-	From  identity.AccountID
-	Ready bool
+	ID            message.ID
+	From          identity.AccountID
+	Ready, Update bool
 }
 
 // Ready: a message that waited for a key can be opened.

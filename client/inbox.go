@@ -147,7 +147,7 @@ func (s *step) arrived(p *resealv1.Pending) {
 	s.moreWraps(in, p.Wraps)
 	s.open(h, in)
 	if isNew && !in.Copy {
-		s.show(Arrived{h.ID, h.Sender, in.State == inReady})
+		s.show(Arrived{h.ID, h.Sender, in.State == inReady, in.State == inUpdate})
 	}
 }
 

@@ -178,6 +178,7 @@ func TestRecordsOfANewerVersionWaitForAnUpdate(t *testing.T) {
 		if got := b1.Is(m2); got != "" || len(b1.State.Names("newer/")) != 1 {
 			t.Fatal(got)
 		}
+		shown(t, b1, 1)
 		if *n != 0 {
 			t.Fatal("asked for")
 		}
@@ -190,5 +191,75 @@ func TestRecordsOfANewerVersionWaitForAnUpdate(t *testing.T) {
 		if len(b1.State.Names("newer/")) != 0 {
 			t.Fatal("kept for ever")
 		}
+	})
+}
+
+// shown demands that so many messages of a newer version are in the inbox, as
+// such, and that the user was told of each.
+func shown(t *testing.T, d *world.Device, n int) {
+	t.Helper()
+	all, err := d.Engine.Inbox(d.Now(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[message.ID]bool{}
+	for _, x := range d.Notices {
+		if a, ok := x.(client.Arrived); ok && a.Update && a.From.IsZero() {
+			told[a.ID] = true
+		}
+	}
+	got := 0
+	for _, m := range all {
+		if m.State != client.Update || m.Header.Created != 0 {
+			continue
+		}
+		got++
+		if !told[m.ID] {
+			t.Errorf("nobody was told of %v", m.ID)
+		}
+		if _, err := d.Engine.Opening(d.Now(), m.ID); !errors.Is(err, client.ErrUpdate) {
+			t.Errorf("opening what needs an update: %v", err)
+		}
+	}
+	if got != n {
+		t.Errorf("%d messages of a newer version are shown, want %d", got, n)
+	}
+}
+
+// What is kept of a newer version opens with the program that reads it: here the
+// record becomes one of this version, and the program is started again.
+func TestNewerMessageOpensAfterTheUpdate(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		_, bob, a, b1, _ := pair(w)
+		w.Stream = func(_ *world.Device, ev *world.Event) []*world.Event {
+			if p := ev.GetMessage(); p != nil {
+				p.Header[1] = 2
+			}
+			return []*world.Event{ev}
+		}
+		m := sent(w, a, message.Keep, bob)
+		shown(t, b1, 1)
+		b1.Stop()
+		name := b1.State.Names("newer/")[0]
+		b, _ := b1.State.Get(name)
+		var p resealv1.Pending
+		if err := proto.Unmarshal(b, &p); err != nil {
+			t.Fatal(err)
+		}
+		p.Header[1] = 1
+		b, err := proto.Marshal(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b1.State.Commit(client.Batch{{Name: name, Value: b}})
+		w.Stream = nil
+		b1.Start()
+		b1.Connect()
+		w.Run()
+		w.State(m, client.IsReady, b1)
+		if len(b1.State.Names("newer/")) != 0 {
+			t.Error("what could be read is kept as if it could not")
+		}
+		shown(t, b1, 0)
 	})
 }

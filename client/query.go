@@ -58,7 +58,8 @@ func (e *Engine) read() *step {
 }
 
 // Inbox lists the messages to this account, oldest first. ended includes what
-// is over.
+// is over. Those of a newer version come last, with nothing but a state and a
+// [NewerID].
 func (e *Engine) Inbox(now identity.Time, ended bool) ([]Message, error) {
 	s := e.read()
 	s.now = now
@@ -77,7 +78,7 @@ func (e *Engine) Inbox(now identity.Time, ended bool) ([]Message, error) {
 		}
 	}
 	slices.SortStableFunc(all, byCreation)
-	return all, s.tx.err
+	return append(all, s.newerMessages()...), s.tx.err
 }
 
 // SentMessages lists the messages of this account that this device knows of.
@@ -216,6 +217,9 @@ func (e *Engine) Opening(now identity.Time, id message.ID) (Opening, error) {
 	s := e.read()
 	s.now = now
 	in := s.in(id)
+	if in == nil && s.isNewer(id) {
+		return Opening{}, ErrUpdate
+	}
 	if in == nil || in.Copy {
 		return Opening{}, errors.Join(ErrUnknownMessage, s.tx.err)
 	}

@@ -158,26 +158,33 @@ func find(ctx context.Context, a *reseal.Account, prefix string) (reseal.Message
 	return a.Find(ctx, strings.ToLower(strings.TrimSpace(prefix)))
 }
 
-// pending counts the messages that can be opened and those that wait for keys,
-// after waiting for keys for at most d.
-func pending(ctx context.Context, a *reseal.Account, d time.Duration) (ready, waiting int, err error) {
+// counts are how many messages are in some states.
+type counts struct {
+	ready, waiting, update int
+}
+
+// pending counts the messages that can be opened, those that wait for keys, and
+// those that need a newer version, after waiting for keys for at most d.
+func pending(ctx context.Context, a *reseal.Account, d time.Duration) (n counts, err error) {
 	err = poll(ctx, d, func() (bool, error) {
 		var all []reseal.Message
 		if all, err = a.Inbox(ctx, reseal.InboxOptions{}); err != nil {
 			return false, err
 		}
-		ready, waiting = 0, 0
+		n = counts{}
 		for _, m := range all {
 			switch m.State {
 			case stateReady:
-				ready++
+				n.ready++
 			case stateWaiting:
-				waiting++
+				n.waiting++
+			case reseal.StateUpdate:
+				n.update++
 			}
 		}
-		return waiting == 0, nil
+		return n.waiting == 0, nil
 	})
-	return ready, waiting, err
+	return n, err
 }
 
 // poll asks f until it is done, for at most d.

@@ -40,7 +40,8 @@ IDs may be shortened, as they are here, wherever a command takes one.`,
 }
 
 func (c *cli) inbox(ctx context.Context, a *reseal.Account, o reseal.InboxOptions) error {
-	if _, _, err := pending(ctx, a, c.patience(0)); err != nil {
+	n, err := pending(ctx, a, c.patience(0))
+	if err != nil {
 		return err
 	}
 	all, err := a.Inbox(ctx, o)
@@ -55,7 +56,20 @@ func (c *cli) inbox(ctx context.Context, a *reseal.Account, o reseal.InboxOption
 		}
 		return nil
 	}
-	return c.showMessages(a, all, o)
+	if err := c.showMessages(a, all, o); err != nil {
+		return err
+	}
+	if !o.Sent {
+		c.tellUpdate(n.update)
+	}
+	return nil
+}
+
+// tellUpdate says that messages wait for a newer version of this program.
+func (c *cli) tellUpdate(n int) {
+	if n > 0 {
+		c.notef("hint: what needs an update was sent by a newer version: update reseal, then it opens")
+	}
 }
 
 type receiptItem struct {
@@ -70,11 +84,11 @@ type messageItem struct {
 	ID       string        `json:"id"`
 	From     string        `json:"from,omitempty"`
 	To       string        `json:"to,omitempty"`
-	PeerID   string        `json:"peer_id"`
+	PeerID   string        `json:"peer_id,omitempty"`
 	Stranger bool          `json:"stranger"`
 	Kind     string        `json:"kind"`
 	State    string        `json:"state"`
-	Policy   string        `json:"policy"`
+	Policy   string        `json:"policy,omitempty"`
 	Sent     string        `json:"sent"`
 	Expires  string        `json:"expires"`
 	Size     uint64        `json:"size"`
@@ -94,6 +108,9 @@ func messageObject(a *reseal.Account, m reseal.Message) messageItem {
 	}
 	if m.Kind == "" {
 		i.Kind = "unknown" // it stands inside, and was not opened here
+	}
+	if m.Sent.IsZero() { // of a newer version: nothing is known of it
+		i.PeerID, i.Policy = "", ""
 	}
 	if m.Outgoing {
 		i.From, i.To = a.Handle(), m.Handle
@@ -127,6 +144,10 @@ func (c *cli) showMessages(a *reseal.Account, all []reseal.Message, o reseal.Inb
 		peer := name(m.Handle)
 		if m.Stranger && !m.Outgoing {
 			peer += " (stranger)"
+		}
+		if m.Sent.IsZero() { // of a newer version: nothing is known of it
+			t.Add(st.Bold(short(m.ID)), peer, stateText(st, m.State), "-", "-", "-", "-", "")
+			continue
 		}
 		expires := "-"
 		if isOpen(m.State) {

@@ -60,12 +60,12 @@ func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) er
 	if err := c.online(ctx, a); err != nil {
 		return err
 	}
-	ready, waiting, err := pending(ctx, a, c.patience(loginPatience))
+	n, err := pending(ctx, a, c.patience(loginPatience))
 	if err != nil {
 		return err
 	}
 	settle(ctx, a)
-	return c.showLogin(a, how, ready, waiting)
+	return c.showLogin(a, how, n)
 }
 
 // comeIn makes a login, also where the record of an earlier one is here that the
@@ -88,7 +88,7 @@ func (o *owner) comeIn(ctx context.Context, handle string, login func() error) e
 	return err
 }
 
-func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int) error {
+func (c *cli) showLogin(a *reseal.Account, how reseal.Login, n counts) error {
 	dropped := ""
 	if !how.Dropped.IsZero() {
 		dropped = how.Dropped.String()
@@ -105,13 +105,14 @@ func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int)
 			Dropped    string `json:"dropped,omitempty"`
 			Ready      int    `json:"ready"`
 			Waiting    int    `json:"waiting"`
-		}{a.Handle(), a.ID().String(), a.Device().String(), how.NewDevice, how.SetAside, how.Returned, how.AsideOpens, dropped, ready, waiting})
+			Update     int    `json:"update"`
+		}{a.Handle(), a.ID().String(), a.Device().String(), how.NewDevice, how.SetAside, how.Returned, how.AsideOpens, dropped, n.ready, n.waiting, n.update})
 	}
 	device := "on the device of before"
 	if how.NewDevice {
 		device = "on a new device"
 	}
-	if err := c.printf("logged in as %s, %s: %d ready, %d waiting\n", c.style().Bold(a.Handle()), device, ready, waiting); err != nil {
+	if err := c.printf("logged in as %s, %s: %d ready, %d waiting\n", c.style().Bold(a.Handle()), device, n.ready, n.waiting); err != nil {
 		return err
 	}
 	switch {
@@ -125,7 +126,8 @@ func (c *cli) showLogin(a *reseal.Account, how reseal.Login, ready, waiting int)
 	if dropped != "" {
 		c.notef("hint: ten devices are the most: %s, unused for longest, was removed", dropped[:8])
 	}
-	if waiting > 0 {
+	c.tellUpdate(n.update)
+	if n.waiting > 0 {
 		c.notef("hint: a message that waits opens when a device that has its key comes online")
 	}
 	return nil

@@ -36,6 +36,7 @@ type statusAccount struct {
 	Server    string `json:"server"`
 	Ready     *int   `json:"ready"`
 	Waiting   *int   `json:"waiting"`
+	Update    *int   `json:"update"` // need a newer version of the program
 	// Figures and Counters are the device's since it was made.
 	Figures  *figures          `json:"figures,omitempty"`
 	Counters map[string]uint64 `json:"counters,omitempty"`
@@ -67,12 +68,12 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 				sa.Error = kindOf(err).code
 			}
 			told()
-			ready, waiting, err := pending(ctx, a, c.patience(0))
+			n, err := pending(ctx, a, c.patience(0))
 			if err != nil {
 				return err
 			}
 			settle(ctx, a)
-			sa.Ready, sa.Waiting = &ready, &waiting
+			sa.Ready, sa.Waiting, sa.Update = &n.ready, &n.waiting, &n.update
 			sa.Figures = figuresOf(a)
 			sa.Counters = sa.Figures.others()
 		} else if err := why[l.Handle]; err != nil {
@@ -105,6 +106,11 @@ func (c *cli) showStatus(s status) error {
 		return err
 	}
 	for _, a := range s.Accounts {
+		if a.Update != nil && *a.Update > 0 {
+			if err := c.printf("%s: %d messages need a newer version: update reseal\n", a.Account, *a.Update); err != nil {
+				return err
+			}
+		}
 		if a.Figures == nil || a.Figures.Received+a.Figures.Sends == 0 {
 			continue
 		}

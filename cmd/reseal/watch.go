@@ -151,7 +151,7 @@ func eventObject(account string, e reseal.Event) eventItem {
 	switch e.Kind {
 	case reseal.KindMessage:
 		// A stranger's handle is not known before their keys have come.
-		i.From, i.FromID, i.Ready = e.Handle, e.Peer.String(), &e.Ready
+		i.From, i.FromID, i.Ready, i.State = e.Handle, e.Peer.String(), &e.Ready, e.State
 	case reseal.KindReady:
 		waited := e.Waited.Seconds()
 		i.From, i.FromID, i.Waited, i.Retried, i.By = e.Handle, e.Peer.String(), &waited, &e.Retried, e.By
@@ -204,6 +204,9 @@ func eventText(e reseal.Event) string {
 	case reseal.KindMessage:
 		if e.Ready {
 			return fmt.Sprintf("%s  from %s, ready", id, who)
+		}
+		if e.State == string(reseal.StateUpdate) {
+			return fmt.Sprintf("%s  from %s, needs a newer version: update reseal", id, who)
 		}
 		return fmt.Sprintf("%s  from %s, waiting for its key", id, who)
 	case reseal.KindReady:
