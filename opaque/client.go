@@ -110,6 +110,26 @@ func (l *Login) Finish(ke2 []byte) (Result, error) {
 	return r, err
 }
 
+// FinishAt is Finish where the server has proved a key: it succeeds only if the
+// password was registered with the server of that very key, which the login so
+// authenticates. Other errors are [ErrLogin] as well.
+func (l *Login) FinishAt(ke2 []byte, k ServerKey) (Result, error) {
+	// Without a name of its own the server's name in the envelope and in the
+	// transcript is its public key (RFC 9807, section 4): to give the key as the
+	// name changes nothing if it is that key, and fails if it is another.
+	l.ids.server = k[:]
+	return l.Finish(ke2)
+}
+
+// RegisteredAt is the key that a registration response, ResponseSize bytes, makes
+// the record for. Errors: [ErrMessage].
+func RegisteredAt(response []byte) (ServerKey, error) {
+	if len(response) != ResponseSize {
+		return ServerKey{}, ErrMessage
+	}
+	return ServerKey(response[ResponseSize-32:]), nil
+}
+
 func (l *Login) finish(ke2 []byte) (Result, []byte, error) {
 	defer l.client.ClearState()
 	m, err := l.client.Deserialize.KE2(ke2)

@@ -294,7 +294,11 @@ func TestSetup(t *testing.T) {
 func TestSecretsPrintHidden(t *testing.T) {
 	f := world()
 	l, _, _ := start(t, alice, f.known(), password)
-	for _, v := range []any{f.setup, f.export, f.server, SessionSecretOf([32]byte{1}), l} {
+	c, err := NewChallenge(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{f.setup, f.export, f.server, SessionSecretOf([32]byte{1}), l, c} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 			if got := fmt.Sprintf(verb, v); got != "hidden" {
 				t.Errorf("%T under %s prints %q", v, verb, got)
@@ -317,6 +321,9 @@ func TestConcurrent(t *testing.T) {
 					t.Error(err)
 				}
 				if _, err := f.server.Register("bob", ke1[:32]); err != nil {
+					t.Error(err)
+				}
+				if _, err := f.server.Answer(ke1[:32]); err != nil {
 					t.Error(err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"io"
 
+	"github.com/bytemare/ecc"
 	lib "github.com/bytemare/opaque"
 
 	"github.com/reseal/reseal/handle"
@@ -19,6 +20,9 @@ type Server struct {
 	lib    *lib.Server
 	fake   []byte
 	tokens [32]byte
+	// private and public are the AKE key, read only.
+	private *ecc.Scalar
+	public  ServerKey
 }
 
 // Known is an account as the server has it stored: what a login at its handle
@@ -45,6 +49,7 @@ func NewServer(s Setup) (*Server, error) {
 		return nil, err
 	}
 	v.fake, v.tokens = s.fakeRecord(), s.Key("login state")
+	v.private, v.public = key, ServerKey(material.PublicKeyBytes)
 	return v, nil
 }
 

@@ -41,7 +41,7 @@ func outcome(err error) string {
 		return "ok"
 	case ErrExpired:
 		return "expired"
-	case ErrLogin, ErrSetup, handle.Err:
+	case ErrLogin, ErrSetup, ErrMessage, handle.Err:
 		return "refused"
 	}
 	return err.Error()
@@ -70,6 +70,30 @@ func (s scenario) run(t *testing.T) (map[string]string, string) {
 		return map[string]string{
 			"public_key": x(srv.lib.ServerKeyMaterial.PublicKeyBytes), "login_state_key": x(tokens[:]), "fake_record": x(v.fakeRecord()),
 		}, "ok"
+	case "server challenge":
+		v, err := ParseSetup(s.in(t, "setup"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := NewServer(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := srv.Answer(s.in(t, "challenge"))
+		if err != nil {
+			return nil, outcome(err)
+		}
+		return map[string]string{"answer": x(answer)}, "ok"
+	case "server answer":
+		c, err := NewChallenge(bytes.NewReader(s.in(t, "uniform")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := c.Check(s.in(t, "answer"))
+		if err != nil {
+			return nil, outcome(err)
+		}
+		return map[string]string{"challenge": x(c.Bytes()), "public_key": k.String()}, "ok"
 	case "login":
 		return s.login(t), "ok"
 	case "login state":
@@ -120,6 +144,7 @@ func (s scenario) login(t *testing.T) map[string]string {
 		keyShareSeed: s.in(t, "server_keyshare_seed"), nonce: s.in(t, "server_nonce"), maskingNonce: s.in(t, "masking_nonce"),
 	})
 	must(err)
+	login.ids.server = srv.public[:] // as FinishAt does: every byte is the same
 	r, session, err := login.finish(ke2)
 	must(err)
 	equal(t, "the server's session key", out.SessionSecret, session)
@@ -150,7 +175,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	var files []string
-	for _, prefix := range []string{"handle", "setup", "login", "state"} {
+	for _, prefix := range []string{"handle", "setup", "server", "login", "state"} {
 		found, err := filepath.Glob(vectors + prefix + "-*.json")
 		if err != nil {
 			t.Fatal(err)
@@ -228,6 +253,8 @@ func scenarios(t *testing.T) map[string]scenario {
 	add("setup-key-not-reduced", "server setup", "a private key above the group order, with a good sum", "refused",
 		bad(func(b []byte) []byte { copy(b[66:98], bytes.Repeat([]byte{0xff}, 32)); return resum(b) }))
 
+	answers(t, setup, add)
+
 	scalar := func(from byte) string { b := fill(32, from); b[31] = 0; return x(b) }
 	add("login-good", "login", "sign-up and login in the parameters of this format", "ok", map[string]string{
 		"setup": x(enc), "handle": "alice", "password": "correct horse battery staple",
@@ -253,4 +280,46 @@ func scenarios(t *testing.T) map[string]scenario {
 	state("truncated", "a byte short", "refused", sealed[:len(sealed)-1])
 	state("trailing", "a byte more", "refused", append(bytes.Clone(sealed), 0))
 	return all
+}
+
+// answers makes the vectors of section 6.1.
+func answers(t *testing.T, setup Setup, add func(name, entry, comment, outcome string, in map[string]string)) {
+	uniform := fill(64, 7)
+	c, err := NewChallenge(bytes.NewReader(uniform))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := NewServer(setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := srv.Answer(c.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewSetup(bytes.NewReader(fill(128, 9)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	another, err := NewServer(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := func(name, comment, outcome string, b []byte) {
+		add("server-challenge-"+name, "server challenge", comment, outcome, map[string]string{"setup": x(setup.Encode()), "challenge": x(b)})
+	}
+	challenge("good", "a challenge and its answer", "ok", c.Bytes())
+	challenge("identity", "the identity element", "refused", make([]byte, 32))
+	challenge("not-canonical", "no element", "refused", bytes.Repeat([]byte{0xff}, 32))
+	challenge("truncated", "a byte short", "refused", c.Bytes()[:31])
+	answer := func(name, comment, outcome string, b []byte) {
+		add("server-answer-"+name, "server answer", comment, outcome, map[string]string{"uniform": x(uniform), "answer": x(b)})
+	}
+	answer("good", "the answer to the challenge of these 64 bytes", "ok", good)
+	answer("altered", "one bit of the proof changed", "refused", flip(good, 40))
+	answer("other-key", "a key that the proof is not for", "refused", append(bytes.Clone(another.public[:]), good[32:]...))
+	answer("identity", "the identity element for a key, with its proof", "refused",
+		append(make([]byte, 32), proof(production.conf.AKE.Group().NewElement(), ServerKey{}, c.Bytes())...))
+	answer("truncated", "a byte short", "refused", good[:AnswerSize-1])
+	answer("trailing", "a byte more", "refused", append(bytes.Clone(good), 0))
 }
