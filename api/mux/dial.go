@@ -24,6 +24,10 @@ type DialOptions struct {
 	// Plain permits ws and http URLs to other machines, where everybody on the
 	// way reads the session token. Loopback needs no leave.
 	Plain bool
+	// Ask draws a question to the server for each connection, 1 to MaxAsk
+	// bytes, and what checks its answer. Nothing of Header is sent before check
+	// was content; its error is Dial's, as it is. Default: nothing is asked.
+	Ask func() (question []byte, check func(answer []byte) error, err error)
 
 	MaxMessage  int           // bytes of one message from the server; 1 MiB
 	PingEvery   time.Duration // 25 s; keep it well below the server's IdleTimeout
@@ -52,12 +56,27 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	check := func([]byte) error { return nil }
+	if o.Ask != nil {
+		var question []byte
+		if question, check, err = o.Ask(); err != nil {
+			return nil, err
+		}
+		target = asking(target, question)
+	}
 	ws, err := dialWebSocket(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
 	c := newConn(ws, o)
-	rest, err := c.hello(ctx, fields)
+	c.ws.SetReadLimit(int64(o.MaxMessage) + maxBatch)
+	var rest []byte
+	if o.Ask != nil {
+		rest, err = c.answer(ctx, check)
+	}
+	if err == nil {
+		rest, err = c.hello(ctx, fields, rest)
+	}
 	if err != nil {
 		c.fail(err)
 		return nil, err
@@ -106,33 +125,20 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// hello exchanges HELLO and WELCOME and returns what came behind it.
-func (c *Conn) hello(ctx context.Context, fields []field) (rest []byte, err error) {
-	c.ws.SetReadLimit(int64(c.o.MaxMessage) + maxBatch)
+// hello exchanges HELLO and WELCOME and returns what came behind it; rest is
+// what came before.
+func (c *Conn) hello(ctx context.Context, fields []field, rest []byte) ([]byte, error) {
 	b, at := beginFrame(nil, frameHello, 0)
 	b = endFrame(appendFields(b, fields), at)
 	sent := now()
 	if err := c.ws.Write(ctx, websocket.MessageBinary, b); err != nil {
 		return nil, dialError(ctx, ErrUnreachable, err)
 	}
-	m, err := c.message(ctx)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil, errors.Is(err, ErrLost):
-		return nil, dialError(ctx, ErrUnreachable, err)
-	case errors.Is(err, ErrGoingAway):
-		return nil, dialError(ctx, ErrUnreachable, err)
-	default:
-		return nil, fmt.Errorf("%w: %v", ErrNotReseal, err)
+	f, rest, err := c.first(ctx, rest)
+	if err != nil {
+		return nil, err
 	}
-	f, rest, err := nextFrame(m, c.o.MaxMessage)
-	if err == nil && f.typ == frameEnd && f.call == 0 {
-		e, err := parseEnd(f.payload)
-		if err == nil && e.err != nil {
-			return nil, e.err
-		}
-	}
-	if err != nil || f.typ != frameWelcome {
+	if f.typ != frameWelcome {
 		return nil, fmt.Errorf("%w: no welcome", ErrNotReseal)
 	}
 	if c.welcome, err = parseWelcome(f.payload); err != nil {

@@ -43,6 +43,7 @@
 //	                            headers (the trailers)
 //	0x85 PONG     server  0     the 8 bytes of the PING, u64 server time in ms
 //	0x86 GOAWAY   server  0     u8 length and reason
+//	0x87 ANSWER   server  0     1 to 256 bytes, before HELLO, if it was asked
 //
 //	headers: u16 count, each u8 length and name, u16 length and value;
 //	         at most 64 and 16,384 bytes in all; names are lower case

@@ -63,6 +63,7 @@ const (
 	frameEnd     frameType = 0x84
 	framePong    frameType = 0x85
 	frameGoAway  frameType = 0x86
+	frameAnswer  frameType = 0x87
 )
 
 // ErrFrame is returned for bytes that are no frame of this protocol; it is
@@ -123,6 +124,8 @@ func (t frameType) bounds(limit int) (lo, hi int, ok bool) {
 		return 16, 16, true
 	case frameGoAway:
 		return 1, 256, true
+	case frameAnswer:
+		return 1, MaxAsk, true
 	}
 	return 0, 0, false
 }
@@ -130,7 +133,7 @@ func (t frameType) bounds(limit int) (lo, hi int, ok bool) {
 // allows reports whether a frame of type t may carry this call id.
 func (t frameType) allows(call uint32) bool {
 	switch t {
-	case frameHello, framePing, frameWelcome, framePong, frameGoAway:
+	case frameHello, framePing, frameWelcome, framePong, frameGoAway, frameAnswer:
 		return call == 0
 	case frameEnd:
 		return true

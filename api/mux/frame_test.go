@@ -26,6 +26,7 @@ func TestFrameBytes(t *testing.T) {
 		{"WELCOME", begin(frameWelcome, 0, appendWelcome(nil, Welcome{time.UnixMilli(1), 1 << 20, 256, "v"})), "81 00000000 00000010 0000000000000001 00100000 0100 01 76"},
 		{"END ok", begin(frameEnd, 7, appendEnd(nil, nil, nil)), "84 00000007 00000006 00 0000 00 0000"},
 		{"END error", begin(frameEnd, 7, appendEnd(nil, e, []field{{"a", "b"}})), "84 00000007 00000015 05 0002 6e6f 01 03 742e44 0002 0102 0001 01 61 0001 62"},
+		{"ANSWER", begin(frameAnswer, 0, []byte{1, 2}), "87 00000000 00000002 0102"},
 		{"GOAWAY", begin(frameGoAway, 0, appendShort(nil, "x")), "86 00000000 00000002 01 78"},
 	} {
 		want, err := hex.DecodeString(string(bytes.ReplaceAll([]byte(tt.want), []byte(" "), nil)))
@@ -83,6 +84,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(appendFrame(nil, frameEnd, 0, appendEnd(nil, connect.NewError(5, "é").WithDetail(&connect.ErrorDetail{Type: "t.D", Value: []byte{1}}), nil)))
 	f.Add(appendFrame(nil, framePong, 0, make([]byte, 16)))
 	f.Add(appendFrame(nil, frameGoAway, 0, appendShort(nil, "bye")))
+	f.Add(appendFrame(nil, frameAnswer, 0, []byte("it is me")))
 	const limit = 1 << 10
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for len(b) > 0 {

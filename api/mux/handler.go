@@ -26,6 +26,10 @@ type Options struct {
 	// with it; any other error becomes CodeInternal without text. nil admits
 	// everybody. It is called from many goroutines.
 	Admit func(ctx context.Context, peer Peer) (context.Context, error)
+	// Answer answers what a client asks before it says HELLO, 1 to MaxAsk bytes
+	// each; an error refuses the connection. nil answers nobody. It is called
+	// from many goroutines, for strangers: it must be cheap.
+	Answer func(question []byte) ([]byte, error)
 	// PeerAddr names the client's address, for a server behind a proxy that it
 	// trusts. Default: the request's RemoteAddr.
 	PeerAddr func(*http.Request) string
@@ -83,6 +87,7 @@ const (
 	ReasonGoingAway   Reason = "server is going away"
 	ReasonInternal    Reason = "internal error"
 	ReasonSubprotocol Reason = "subprotocol missing"
+	ReasonAsk         Reason = "no answer to that"
 )
 
 // Handler is the server half. Create it by NewHandler; mount it at Path. It is
@@ -138,14 +143,20 @@ func NewHandler(server *connect.Server, o Options) *Handler {
 	return h
 }
 
-// ServeHTTP accepts one WebSocket. Without the subprotocol it answers 400,
-// while draining or full 503.
+// ServeHTTP accepts one WebSocket. Without the subprotocol, and for a question
+// that has no answer, it answers 400, while draining or full 503.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !offers(r, Subprotocol) {
 		http.Error(w, string(ReasonSubprotocol), http.StatusBadRequest)
 		return
 	}
+	answer, err := h.answer(r)
+	if err != nil {
+		http.Error(w, string(ReasonAsk), http.StatusBadRequest)
+		return
+	}
 	c := newServerConn(h, h.o.PeerAddr(r))
+	c.answer = answer
 	if !h.add(c) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "no connection to be had", http.StatusServiceUnavailable)
@@ -161,6 +172,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.start(ws)
+}
+
+// answer is nil where nothing is asked.
+func (h *Handler) answer(r *http.Request) ([]byte, error) {
+	question, err := asked(r.URL.Query())
+	if err != nil || question == nil {
+		return nil, err
+	}
+	if h.o.Answer == nil {
+		return nil, ErrFrame
+	}
+	return h.o.Answer(question)
 }
 
 func offers(r *http.Request, want string) bool {

@@ -19,7 +19,9 @@ type serverConn struct {
 	h    *Handler
 	peer string
 	ws   *websocket.Conn // set by start
-	out  outbox
+	// answer is what the connection begins with, nil for nothing.
+	answer []byte
+	out    outbox
 
 	// hello is set before the first call and read only after.
 	hello    []field
@@ -67,6 +69,9 @@ func (c *serverConn) start(ws *websocket.Conn) {
 }
 
 func (c *serverConn) serve() {
+	if c.answer != nil {
+		c.reply(appendFrame(getBuffer(), frameAnswer, 0, c.answer))
+	}
 	reason, err := c.read()
 	c.end(reason, err)
 	c.mu.Lock()
