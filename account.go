@@ -21,6 +21,7 @@ import (
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/secretmem"
 	"github.com/reseal/reseal/message"
+	"github.com/reseal/reseal/opaque"
 	"github.com/reseal/reseal/seal"
 )
 
@@ -72,7 +73,7 @@ type Account struct {
 
 // start opens the engine of a section and lets it run; began is when its user
 // began to log in, or to start.
-func (in *Installation) start(section *vault.Section, server, token string, began identity.Time) (*Account, error) {
+func (in *Installation) start(section *vault.Section, server, token string, key opaque.ServerKey, began identity.Time) (*Account, error) {
 	e, err := client.Open(section, in.o.Rand)
 	if err != nil {
 		_ = section.Close()
@@ -83,7 +84,7 @@ func (in *Installation) start(section *vault.Section, server, token string, bega
 		_ = section.Close()
 		return nil, err
 	}
-	r, err := in.connect(server, link.NewToken(token))
+	r, err := in.connect(server, link.NewToken(token), key)
 	if err != nil {
 		_ = section.Close()
 		return nil, err
@@ -107,45 +108,6 @@ func (in *Installation) start(section *vault.Section, server, token string, bega
 	a.wg.Go(a.run)
 	a.wg.Go(a.tick)
 	return a, nil
-}
-
-// resume opens an account with the server's half of its session share.
-func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account, error) {
-	token, began := string(s.Token), in.now()
-	r, err := in.connect(s.Server, link.NewToken(token))
-	if err != nil {
-		return nil, err
-	}
-	defer r.link.Close()
-	if err := r.first(ctx); err != nil {
-		return nil, in.resumeFailed(s, err)
-	}
-	resp, err := repeat(ctx, r.account.GetSessionShare, &resealv1.GetSessionShareRequest{})
-	if err != nil {
-		return nil, in.resumeFailed(s, err)
-	}
-	if len(resp.SessionShare) != len(vault.SessionShare{}) {
-		return nil, as(ErrServer, errors.New("session share"))
-	}
-	section, err := in.vault.Resume(s, vault.SessionShare(resp.SessionShare))
-	if errors.Is(err, vault.ErrOpen) {
-		// The record or the section was put back from a copy, or the server
-		// serves another's half. The password opens what is there.
-		return nil, as(ErrSessionRecord, err)
-	}
-	if err != nil {
-		return nil, vaultError(err)
-	}
-	return in.start(section, s.Server, token, began)
-}
-
-// resumeFailed forgets a session that the server ended: the section stays,
-// sealed, for the next login.
-func (in *Installation) resumeFailed(s *vault.Session, err error) error {
-	if isSessionEnd(err) {
-		return errors.Join(sessionEnd(err), in.vault.RemoveSession(s.Account))
-	}
-	return in.callError(err)
 }
 
 // Handle is the account's own handle.

@@ -167,6 +167,8 @@ func TestLogoutWithoutServer(t *testing.T) {
 	})
 }
 
+// What is no Reseal server is named. Which one it is nobody can tell who is not
+// logged in: see TestAnotherServer for who is.
 func TestWrongServer(t *testing.T) {
 	w := newWorld(t)
 	w.signUp("ana")

@@ -22,6 +22,10 @@ func (a *Account) newTransfer(server string) *transfer.Remote {
 	return &transfer.Remote{
 		HTTP: a.in.o.HTTP, Base: server,
 		Authorize: func(h http.Header) error {
+			// While there is a connection, the address leads to the right server.
+			if err := a.remote.link.Wait(a.ctx); err != nil {
+				return err
+			}
 			h.Set("Authorization", "Bearer "+a.bearer())
 			return nil
 		},

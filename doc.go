@@ -91,7 +91,8 @@
 // Try again later; nothing has changed:
 //
 //   - [ErrOffline]: wait for [KindConnected]. [ErrNotReseal]: a hotel's login
-//     page, or a wrong address. [ErrPlainHTTP]: its https address.
+//     page, or a wrong address. [ErrOtherServer]: the address leads to another
+//     server, of which nothing was taken. [ErrPlainHTTP]: its https address.
 //   - [RateError]: not before After. [ErrServerFull]: in minutes; with
 //     [Outgoing.Queue] sending waits by itself.
 //   - [ErrClaimed]: another device shows it now, and it ends soon.

@@ -32,6 +32,11 @@ var (
 	ErrPlainHTTP = errors.New("reseal: plain http to another machine")
 	// ErrNotReseal: what answers at the address is no Reseal server.
 	ErrNotReseal = errors.New("reseal: what answers is no reseal server")
+	// ErrOtherServer: what answers at the address is a Reseal server, but not the
+	// one that the account logged in at: the address leads elsewhere, or the
+	// server was begun anew. It was shown no session, nothing it says was taken,
+	// and the login goes on once the right one answers again.
+	ErrOtherServer = errors.New("reseal: what answers is not the server that the account logged in at")
 	// ErrServer: what the server served does not verify: it is broken or lies.
 	ErrServer = errors.New("reseal: what the server serves does not verify")
 	// ErrSessionEnded: the session was ended; log in again. With ErrRemoved as
@@ -249,6 +254,8 @@ func (in *Installation) callError(err error) error {
 		return as(ErrOffline, err)
 	case errors.Is(err, link.ErrNotReseal), errors.Is(err, transfer.ErrNotReseal):
 		return as(ErrNotReseal, err)
+	case errors.Is(err, link.ErrOtherServer):
+		return as(ErrOtherServer, err)
 	case isSessionEnd(err):
 		return sessionEnd(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/client/vault"
 	"github.com/reseal/reseal/message"
 )
 
@@ -80,6 +81,26 @@ func HasLeft(a *Account) bool { return len(a.section.Names("left/")) > 0 }
 
 // TokenOf is the token of the account's session.
 func TokenOf(a *Account) string { return a.bearer() }
+
+// ForgetServerKey makes the session record one of a version that did not note
+// the server's key.
+func ForgetServerKey(ctx context.Context, a *Account) error {
+	resp, err := a.remote.account.GetSessionShare(ctx, &resealv1.GetSessionShareRequest{})
+	if err != nil {
+		return err
+	}
+	sessions, err := a.in.vault.Sessions()
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.Account == a.id {
+			s.ServerKey = [32]byte{}
+			return a.section.SaveSession(*s, vault.SessionShare(resp.SessionShare))
+		}
+	}
+	return ErrNotLoggedIn
+}
 
 // EndSession ends a session of the account.
 func EndSession(ctx context.Context, a *Account, id [16]byte) error {

@@ -61,7 +61,7 @@ func (w *world) liar(t testing.TB) *liar {
 		calls.Register(connect.Method{Spec: spec, Handler: l.serve})
 	}
 	h := http.NewServeMux()
-	h.Handle(mux.Path, mux.NewHandler(calls, mux.Options{Now: w.now}))
+	h.Handle(mux.Path, mux.NewHandler(calls, mux.Options{Now: w.now, Answer: w.server.Answer}))
 	h.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
 		real := w.server.Handler()
 		if f := l.now().http; f != nil {

@@ -58,9 +58,9 @@ type credentials struct {
 	remote *remoteServer
 }
 
-// authenticate logs in with a password and opens the capsule. The caller closes
-// the connection it returns.
-func (in *Installation) authenticate(ctx context.Context, server, name string, pass []byte) (*credentials, error) {
+// authenticate logs in with a password and opens the capsule, at the server of a
+// key, at any for zero. The caller closes the connection it returns.
+func (in *Installation) authenticate(ctx context.Context, server string, key opaque.ServerKey, name string, pass []byte) (*credentials, error) {
 	h, err := handle.Parse(name)
 	if err != nil {
 		return nil, as(ErrHandle, err)
@@ -69,7 +69,7 @@ func (in *Installation) authenticate(ctx context.Context, server, name string, p
 	if err != nil {
 		return nil, as(ErrLogin, err)
 	}
-	r, err := in.connect(server, link.Token{})
+	r, err := in.connect(server, link.Token{}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (in *Installation) exchange(ctx context.Context, r *remoteServer, h handle.
 	if err != nil {
 		return nil, err
 	}
-	res, err := l.Finish(ke2.Ke2)
+	res, err := l.FinishAt(ke2.Ke2, r.which.key())
 	if err != nil {
 		return nil, as(ErrLogin, err)
 	}
@@ -206,7 +206,7 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 		return nil, Login{}, ErrLoggedIn
 	}
 	began := in.now()
-	c, err := in.authenticate(ctx, in.o.Server, name, pass)
+	c, err := in.authenticate(ctx, in.o.Server, opaque.ServerKey{}, name, pass)
 	if err != nil {
 		return nil, Login{}, err
 	}
@@ -218,7 +218,7 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	if err != nil {
 		return nil, how, in.callError(err)
 	}
-	a, err := in.logged(began, section, c.handle, c.account, c.session, share)
+	a, err := in.logged(began, c.remote, section, c.handle, c.account, c.session, share)
 	return a, how, err
 }
 
@@ -235,8 +235,8 @@ func (in *Installation) hasSession(ctx context.Context, name string) bool {
 }
 
 // logged stores the session record and starts the account, whose user began at
-// the given time.
-func (in *Installation) logged(began identity.Time, section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
+// the given time and logged in over the given connection.
+func (in *Installation) logged(began identity.Time, r *remoteServer, section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
 	if len(share) != len(vault.SessionShare{}) {
 		_ = section.Close()
 		return nil, as(ErrServer, errors.New("session share"))
@@ -246,13 +246,13 @@ func (in *Installation) logged(began identity.Time, section *vault.Section, h ha
 		_ = section.Close()
 		return nil, as(ErrDamaged, err)
 	}
-	text := bearerText(id, session)
-	record := vault.Session{Account: id, Device: device, Handle: string(h), Server: in.o.Server, Token: vault.Token(text)}
+	text, key := bearerText(id, session), r.which.key()
+	record := vault.Session{Account: id, Device: device, Handle: string(h), Server: r.url, ServerKey: key, Token: vault.Token(text)}
 	if err := section.SaveSession(record, vault.SessionShare(share)); err != nil {
 		_ = section.Close()
 		return nil, vaultError(err)
 	}
-	return in.start(section, in.o.Server, text, began)
+	return in.start(section, r.url, text, key, began)
 }
 
 // section finds the account's section here and opens it, or one that was set

@@ -139,10 +139,7 @@ func (in *Installation) register(ctx context.Context, c *credentials, pass []byt
 	if err != nil {
 		return nil, export, err
 	}
-	if record, export, err = reg.Finish(m2.RegistrationResponse); err != nil {
-		return nil, export, as(ErrServer, err)
-	}
-	return record, export, nil
+	return c.remote.which.finish(reg, m2.RegistrationResponse)
 }
 
 // resealShares opens all shares of the account and seals them under another

@@ -13,7 +13,7 @@ import (
 // who builds on an older list signs a fork, and brings devices back that were
 // removed. The caller closes the connection.
 func (a *Account) authenticate(ctx context.Context, pass []byte) (*credentials, error) {
-	c, err := a.in.authenticate(ctx, a.Server(), a.handle, pass)
+	c, err := a.in.authenticate(ctx, a.Server(), a.remote.which.key(), a.handle, pass)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 		return nil, none, Login{}, ErrLoggedIn
 	}
 	began := in.now()
-	r, err := in.startRecovery(ctx, in.o.Server, h, code)
+	r, err := in.startRecovery(ctx, in.o.Server, opaque.ServerKey{}, h, code)
 	if err != nil {
 		return nil, none, Login{}, err
 	}
@@ -82,7 +82,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	if err != nil {
 		return nil, next, how, in.callError(err)
 	}
-	a, err := in.logged(began, section, h, c.account, c.session, share)
+	a, err := in.logged(began, c.remote, section, h, c.account, c.session, share)
 	return a, next, how, err
 }
 
@@ -103,8 +103,8 @@ type recovery struct {
 
 // startRecovery authenticates with the code and opens the root, whose keys must
 // be those of the served list. The caller closes the connection.
-func (in *Installation) startRecovery(ctx context.Context, server string, h handle.Handle, code RecoveryCode) (*recovery, error) {
-	remote, err := in.connect(server, link.Token{})
+func (in *Installation) startRecovery(ctx context.Context, server string, key opaque.ServerKey, h handle.Handle, code RecoveryCode) (*recovery, error) {
+	remote, err := in.connect(server, link.Token{}, key)
 	if err != nil {
 		return nil, err
 	}

@@ -131,9 +131,9 @@ func (a *Account) startReset(ctx context.Context, pass []byte) (c anew, record [
 	if err != nil {
 		return c, nil, err
 	}
-	record, export, err := reg.Finish(resp.RegistrationResponse)
+	record, export, err := a.remote.which.finish(reg, resp.RegistrationResponse)
 	if err != nil {
-		return c, nil, as(ErrServer, err)
+		return c, nil, err
 	}
 	k, code, err := a.in.newKeys()
 	if err != nil {

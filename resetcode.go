@@ -45,7 +45,7 @@ func (in *Installation) ResetByCode(ctx context.Context, name, code string, newP
 	if in.hasSession(ctx, name) {
 		return nil, none, ErrLoggedIn
 	}
-	r, err := in.connect(in.o.Server, link.Token{})
+	r, err := in.connect(in.o.Server, link.Token{}, opaque.ServerKey{})
 	if err != nil {
 		return nil, none, err
 	}
@@ -110,9 +110,9 @@ func (in *Installation) resetByCode(ctx context.Context, r *resetting, pass []by
 	if err != nil {
 		return nil, none, err
 	}
-	record, export, err := reg.Finish(started.RegistrationResponse)
+	record, export, err := r.remote.which.finish(reg, started.RegistrationResponse)
 	if err != nil {
-		return nil, none, as(ErrServer, err)
+		return nil, none, err
 	}
 	k, code, err := in.newKeys()
 	if err != nil {
@@ -147,7 +147,7 @@ func (in *Installation) resetByCode(ctx context.Context, r *resetting, pass []by
 	if err != nil {
 		return nil, none, n.giveUp(err)
 	}
-	a, err := in.logged(in.now(), n.section, r.handle, r.account, r.session, share)
+	a, err := in.logged(in.now(), r.remote, n.section, r.handle, r.account, r.session, share)
 	return a, code, err
 }
 

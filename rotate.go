@@ -40,7 +40,7 @@ func (a *Account) Rotate(ctx context.Context, newPassword []byte, code RecoveryC
 	if err := a.refuseSame(ctx, newPassword); err != nil {
 		return none, err
 	}
-	r, err := a.in.startRecovery(ctx, a.Server(), handleOf(a), code)
+	r, err := a.in.startRecovery(ctx, a.Server(), a.remote.which.key(), handleOf(a), code)
 	if err != nil {
 		return none, err
 	}
@@ -69,7 +69,7 @@ func (a *Account) Rotate(ctx context.Context, newPassword []byte, code RecoveryC
 
 // refuseSame refuses the present password as the new one.
 func (a *Account) refuseSame(ctx context.Context, pass []byte) error {
-	c, err := a.in.authenticate(ctx, a.Server(), a.handle, pass)
+	c, err := a.in.authenticate(ctx, a.Server(), a.remote.which.key(), a.handle, pass)
 	if errors.Is(err, ErrLogin) {
 		return nil
 	}

@@ -20,6 +20,7 @@ const tickEvery = 2 * time.Second
 func (a *Account) tick() {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
+	told := false
 	for {
 		select {
 		case <-a.ctx.Done():
@@ -27,8 +28,20 @@ func (a *Account) tick() {
 		case <-t.C:
 			a.stepLogged(client.Tick{})
 			a.rewatch()
+			told = a.tellOther(told)
 		}
 	}
+}
+
+// tellOther tells of another server at the address, once for as long as it
+// answers.
+func (a *Account) tellOther(told bool) bool {
+	s := a.remote.link.State()
+	other := !a.Connected() && errors.Is(s.Err, link.ErrOtherServer)
+	if other && !told {
+		a.events.send(Event{Kind: KindTrouble, Time: a.in.o.Now(), Text: ErrOtherServer.Error(), Err: ErrOtherServer})
+	}
+	return other
 }
 
 // run keeps the event stream open: connect, say what is outstanding, stream,

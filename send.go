@@ -98,7 +98,7 @@ func (a *Account) Send(ctx context.Context, o Outgoing) ([]Sent, error) {
 	if o.Policy == 0 {
 		o.Policy = Once
 	}
-	if err := a.Online(ctx); err != nil && !(o.Queue && errors.Is(err, ErrOffline)) {
+	if err := a.Online(ctx); err != nil && !(o.Queue && (errors.Is(err, ErrOffline) || errors.Is(err, ErrOtherServer))) {
 		return nil, err
 	}
 	if err := a.checkClock(); err != nil && !o.Queue {

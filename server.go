@@ -21,6 +21,7 @@ import (
 // remoteServer is one connection to a server, with the calls that go over it.
 type remoteServer struct {
 	url       string
+	which     *which
 	link      *link.Link
 	states    chan link.State // the newest state only
 	account   resealv1connect.AccountServiceClient
@@ -28,16 +29,18 @@ type remoteServer struct {
 	mailbox   resealv1connect.MailboxServiceClient
 }
 
-// connect opens a link; it does not wait for the connection.
-func (in *Installation) connect(url string, token link.Token) (*remoteServer, error) {
+// connect opens a link to the server of a key, of any for zero; it does not wait
+// for the connection.
+func (in *Installation) connect(url string, token link.Token, key opaque.ServerKey) (*remoteServer, error) {
 	// A session goes on with its server's URL; what was allowed when it began
 	// need not be any more.
 	if err := mux.CheckURL(url, in.o.PlainHTTP); errors.Is(err, mux.ErrPlain) {
 		return nil, as(ErrPlainHTTP, err)
 	}
-	r := &remoteServer{url: url, states: make(chan link.State, 1)}
+	r := &remoteServer{url: url, which: &which{pinned: key}, states: make(chan link.State, 1)}
 	l, err := link.Open(link.Options{
-		URL: url, Token: token, OnState: r.changed, Dial: mux.DialOptions{HTTPClient: in.o.HTTP, Plain: in.o.PlainHTTP},
+		URL: url, Token: token, OnState: r.changed,
+		Dial: mux.DialOptions{HTTPClient: in.o.HTTP, Plain: in.o.PlainHTTP, Ask: r.which.ask},
 	})
 	if err != nil {
 		return nil, err
@@ -65,11 +68,13 @@ func (r *remoteServer) changed(s link.State) {
 	}
 }
 
-// first waits until the first try has connected, or failed.
+// first waits until the first try has connected, or failed. Every connection
+// after it is to the same server.
 func (r *remoteServer) first(ctx context.Context) error {
 	for {
 		switch s := r.link.State(); s.Kind {
 		case link.Connected, link.GoingAway:
+			r.which.pin()
 			return nil
 		case link.Disconnected, link.SessionEnded:
 			return s.Err

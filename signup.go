@@ -50,7 +50,7 @@ func (in *Installation) signUpBy(ctx context.Context, name string, pass, invited
 		return nil, RecoveryCode{}, err
 	}
 	defer clear(normal)
-	r, err := in.connect(in.o.Server, link.Token{})
+	r, err := in.connect(in.o.Server, link.Token{}, opaque.ServerKey{})
 	if err != nil {
 		return nil, RecoveryCode{}, err
 	}
@@ -77,9 +77,9 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	if err != nil {
 		return nil, RecoveryCode{}, err
 	}
-	record, export, err := reg.Finish(m2.RegistrationResponse)
+	record, export, err := r.which.finish(reg, m2.RegistrationResponse)
 	if err != nil {
-		return nil, RecoveryCode{}, as(ErrServer, err)
+		return nil, RecoveryCode{}, err
 	}
 	k, code, err := in.newKeys()
 	if err != nil {
@@ -104,7 +104,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	if err != nil {
 		return nil, RecoveryCode{}, n.giveUp(err)
 	}
-	a, err := in.logged(in.now(), n.section, h, id, session, resp.SessionShare)
+	a, err := in.logged(in.now(), r, n.section, h, id, session, resp.SessionShare)
 	return a, code, err
 }
 

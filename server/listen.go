@@ -63,6 +63,7 @@ func (s *Server) Handler() http.Handler {
 
 func (s *Server) newMux() *mux.Handler {
 	o := mux.Options{
+		Answer:  s.Answer,
 		Origins: s.config.Origins, Version: s.config.Version, MaxMessage: MaxRequest, MaxConns: s.config.MaxConns,
 		WriteTimeout: s.times.write,
 		Now:          s.config.Now, Closed: func(r mux.Reason) { s.metrics.Count("stream_ends", string(r)) }, Log: s.log,

@@ -99,6 +99,7 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	limits  *limits.Limits
+	login   *opaque.Server
 	auth    *auth.Service
 	mailbox *mailbox.Service
 	blobs   *blob.Service
@@ -197,6 +198,7 @@ func (s *Server) assemble(c Config) error {
 	if err != nil {
 		return fmt.Errorf("server: key file: %w", err)
 	}
+	s.login = login
 	s.auth = &auth.Service{
 		Store: st, Bus: c.Bus, Topics: topics{}, Opaque: login, Limiter: s.limits, Counter: s.metrics, Log: c.Log,
 		Now: c.Now, Rand: c.Rand, ChallengeKey: c.Setup.Key("epoch challenge"), Version: c.Version,
@@ -252,6 +254,10 @@ func (s *Server) newBlobs(c Config, st store.Store) error {
 // Calls is the server's calls with all interceptors, for transports in the same
 // process.
 func (s *Server) Calls() *connect.Server { return s.calls }
+
+// Answer proves which server this is to who asks (spec/login.md, section 6.1):
+// mux.Options.Answer for transports in the same process.
+func (s *Server) Answer(question []byte) ([]byte, error) { return s.login.Answer(question) }
 
 // Auth is the service of accounts, of which an operator may use a part: see
 // admin.Accounts.

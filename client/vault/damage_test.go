@@ -207,7 +207,7 @@ func TestNewerVersions(t *testing.T) {
 		disk := w.disk.Restart(crashfs.Everything)
 		name := file(t, disk, prefix)
 		b := disk.Read(name)
-		b[at+1] = 3 // a session record has two
+		b[at+1] = 4 // a session record has three
 		disk.Put(name, b)
 		_, err := opened(w, disk)
 		if prefix == "session-" {

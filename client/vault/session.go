@@ -27,6 +27,8 @@ const (
 	sessionMagic  = "reseal session"  // 14 bytes
 	sessionSecret = 32 + 16 + 32 + 32 // slot nonce, share id, share, row
 	maxSession    = 4096
+	// pinned is the version of a record that has the server's key.
+	pinned = 3
 )
 
 // Session is a session record: what a restart needs besides the server's half
@@ -38,7 +40,10 @@ type Session struct {
 	Handle string
 	// Server is the URL, 1 to MaxServer bytes of UTF-8.
 	Server string
-	Token  Token
+	// ServerKey is the server's public AKE key (spec/login.md, section 6.1); zero
+	// in a record of before it was noted.
+	ServerKey [32]byte
+	Token     Token
 	// Kept tells that the system's keyring keeps what opens the record.
 	Kept bool
 
@@ -53,11 +58,18 @@ func sessionName(a identity.AccountID) string { return sessionPrefix + a.String(
 func (r *Session) encodeOpen() []byte {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddBytes([]byte(sessionMagic))
-	b.AddUint16(version)
+	v := uint16(version)
+	if r.ServerKey != [32]byte{} {
+		v = pinned
+	}
+	b.AddUint16(v)
 	b.AddBytes(r.Account[:])
 	b.AddBytes(r.Device[:])
 	for _, v := range [][]byte{[]byte(r.Handle), []byte(r.Server), r.Token} {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
+	}
+	if v == pinned {
+		b.AddBytes(r.ServerKey[:])
 	}
 	b.AddBytes(r.share[:])
 	return b.BytesOrPanic()
@@ -82,13 +94,14 @@ func parseSession(file string, b []byte) (*Session, error) {
 	if !s.ReadBytes(&magic, len(sessionMagic)) || string(magic) != sessionMagic || !s.ReadUint16(&v) || v == 0 {
 		return nil, damaged(file, "no session record")
 	}
-	if v > version {
+	if v > pinned {
 		return nil, newer(file)
 	}
 	var handle, server, token cryptobyte.String
 	r := new(Session)
 	ok := s.CopyBytes(r.Account[:]) && s.CopyBytes(r.Device[:]) && s.ReadUint16LengthPrefixed(&handle) &&
 		s.ReadUint16LengthPrefixed(&server) && s.ReadUint16LengthPrefixed(&token) &&
+		(v == version || v == pinned && s.CopyBytes(r.ServerKey[:]) && r.ServerKey != [32]byte{}) &&
 		s.CopyBytes(r.share[:]) && s.CopyBytes(r.sealed[:]) && s.ReadBytes(&sum, sha256.Size) && s.Empty()
 	r.Handle, r.Server, r.Token = string(handle), string(server), slices.Clone(Token(token))
 	want := sha256.Sum256(b[:max(0, len(b)-sha256.Size)])

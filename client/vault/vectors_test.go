@@ -225,28 +225,39 @@ func sessions(all map[string]*scenario) {
 	secret, e := bytes.Repeat([]byte{7}, 32), entry{8, 9}
 	inRing := wrapRecord(r.Account, e, secret, good)
 	other := bytes.Repeat([]byte{8}, 32)
+	p := r
+	p.ServerKey = [32]byte{10, 11}
+	gcm(p.key(&server)).Seal(p.sealed[:0], make([]byte, 12), payload, p.encodeOpen())
+	noted := p.encode()
+	at := bytes.Index(noted, p.ServerKey[:])
 	for name, s := range map[string]*scenario{
-		"wrapped-good":          {Comment: "a record in a keyring", Outcome: "ok", Input: h(inRing), Payload: h(payload), Secret: h(secret)},
-		"wrapped-no-secret":     {Comment: "the keyring is empty", Outcome: "keyring", Input: h(inRing)},
-		"wrapped-other-secret":  {Comment: "another installation's secret", Outcome: "keyring", Input: h(inRing), Secret: h(other)},
-		"wrapped-check":         {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(inRing, 80)), Secret: h(secret)},
-		"wrapped-altered":       {Comment: "a flipped bit, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 80))), Secret: h(secret)},
-		"wrapped-other-entry":   {Comment: "another entry's name, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 40))), Secret: h(secret)},
-		"wrapped-short":         {Comment: "cut", Outcome: "damaged", Input: h(inRing[:90]), Secret: h(secret)},
-		"wrapped-renamed":       {Comment: "the file of another account", Outcome: "damaged", Input: h(inRing), Secret: h(secret), File: sessionName(identity.AccountID{9})},
-		"wrapped-within":        {Comment: "a wrapped record within", Outcome: "newer", Input: h(wrapRecord(r.Account, e, secret, inRing)), Secret: h(secret)},
-		"wrapped-other-account": {Comment: "another account's record within", Outcome: "damaged", Input: h(wrapRecord(r.Account, e, secret, (&Session{Account: identity.AccountID{9}, Handle: "bob", Server: "s", Token: Token{1}}).encode())), Secret: h(secret)},
-		"session-good":          {Comment: "a record", Outcome: "ok", Input: h(good), Payload: h(payload)},
-		"session-other-half":    {Comment: "the session has ended; this is another's half", Outcome: "open", Input: h(good), Session: h(make([]byte, 32))},
-		"session-altered":       {Comment: "the server's name changed, with a right check", Outcome: "open", Input: h(rehash(flip(good, 64)))},
-		"session-check":         {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(good, 60))},
-		"session-newer":         {Comment: "version 3", Outcome: "newer", Input: h(set(good, 14, 0, 3))},
-		"session-as-wrapped":    {Comment: "a record that says that a keyring is needed", Outcome: "damaged", Input: h(set(good, 14, 0, 2))},
-		"session-trailing":      {Comment: "a byte too many", Outcome: "damaged", Input: h(rehash(append(slices.Clone(good), 0)))},
-		"session-short":         {Comment: "cut", Outcome: "damaged", Input: h(good[:100])},
-		"session-no-handle":     {Comment: "an empty handle", Outcome: "damaged", Input: h((&Session{Account: r.Account, Server: "s", Token: Token{1}}).encode())},
-		"session-no-text":       {Comment: "a handle that is no UTF-8", Outcome: "damaged", Input: h((&Session{Account: r.Account, Handle: "\xff", Server: "s", Token: Token{1}}).encode())},
-		"session-renamed":       {Comment: "the file of another account", Outcome: "damaged", Input: h(good), File: sessionName(identity.AccountID{9})},
+		"wrapped-good":           {Comment: "a record in a keyring", Outcome: "ok", Input: h(inRing), Payload: h(payload), Secret: h(secret)},
+		"wrapped-no-secret":      {Comment: "the keyring is empty", Outcome: "keyring", Input: h(inRing)},
+		"wrapped-other-secret":   {Comment: "another installation's secret", Outcome: "keyring", Input: h(inRing), Secret: h(other)},
+		"wrapped-check":          {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(inRing, 80)), Secret: h(secret)},
+		"wrapped-altered":        {Comment: "a flipped bit, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 80))), Secret: h(secret)},
+		"wrapped-other-entry":    {Comment: "another entry's name, with a right check", Outcome: "keyring", Input: h(rehash(flip(inRing, 40))), Secret: h(secret)},
+		"wrapped-short":          {Comment: "cut", Outcome: "damaged", Input: h(inRing[:90]), Secret: h(secret)},
+		"wrapped-renamed":        {Comment: "the file of another account", Outcome: "damaged", Input: h(inRing), Secret: h(secret), File: sessionName(identity.AccountID{9})},
+		"wrapped-within":         {Comment: "a wrapped record within", Outcome: "damaged", Input: h(wrapRecord(r.Account, e, secret, inRing)), Secret: h(secret)},
+		"wrapped-other-account":  {Comment: "another account's record within", Outcome: "damaged", Input: h(wrapRecord(r.Account, e, secret, (&Session{Account: identity.AccountID{9}, Handle: "bob", Server: "s", Token: Token{1}}).encode())), Secret: h(secret)},
+		"session-good":           {Comment: "a record", Outcome: "ok", Input: h(good), Payload: h(payload)},
+		"session-other-half":     {Comment: "the session has ended; this is another's half", Outcome: "open", Input: h(good), Session: h(make([]byte, 32))},
+		"session-altered":        {Comment: "the server's name changed, with a right check", Outcome: "open", Input: h(rehash(flip(good, 64)))},
+		"session-check":          {Comment: "a flipped bit", Outcome: "damaged", Input: h(flip(good, 60))},
+		"session-newer":          {Comment: "version 4", Outcome: "newer", Input: h(set(good, 14, 0, 4))},
+		"session-as-wrapped":     {Comment: "a record that says that a keyring is needed", Outcome: "damaged", Input: h(set(good, 14, 0, 2))},
+		"session-server-good":    {Comment: "a record that names the server's key", Outcome: "ok", Input: h(noted), Payload: h(payload)},
+		"session-server-other":   {Comment: "another server's key, with a right check", Outcome: "open", Input: h(rehash(flip(noted, at)))},
+		"session-server-zero":    {Comment: "no key where one belongs, with a right check", Outcome: "damaged", Input: h(rehash(set(noted, at, make([]byte, 32)...)))},
+		"session-server-missing": {Comment: "a record without a key that says that it has one", Outcome: "damaged", Input: h(rehash(set(good, 14, 0, 3)))},
+		"session-server-unsaid":  {Comment: "a record with a key that says that it has none", Outcome: "damaged", Input: h(rehash(set(noted, 14, 0, 1)))},
+		"wrapped-server":         {Comment: "a record that names the server's key, in a keyring", Outcome: "ok", Input: h(wrapRecord(r.Account, e, other, noted)), Payload: h(payload), Secret: h(other)},
+		"session-trailing":       {Comment: "a byte too many", Outcome: "damaged", Input: h(rehash(append(slices.Clone(good), 0)))},
+		"session-short":          {Comment: "cut", Outcome: "damaged", Input: h(good[:100])},
+		"session-no-handle":      {Comment: "an empty handle", Outcome: "damaged", Input: h((&Session{Account: r.Account, Server: "s", Token: Token{1}}).encode())},
+		"session-no-text":        {Comment: "a handle that is no UTF-8", Outcome: "damaged", Input: h((&Session{Account: r.Account, Handle: "\xff", Server: "s", Token: Token{1}}).encode())},
+		"session-renamed":        {Comment: "the file of another account", Outcome: "damaged", Input: h(good), File: sessionName(identity.AccountID{9})},
 	} {
 		s.Entry = "session"
 		if s.File == "" {

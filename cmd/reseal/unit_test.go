@@ -114,7 +114,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrUncertain": reseal.ErrUncertain, "ErrRecoveryCode": reseal.ErrRecoveryCode, "ErrCopy": reseal.ErrCopy,
 		"ErrNoRoom": reseal.ErrNoRoom, "ErrStrangers": reseal.ErrStrangers, "ErrBookFull": reseal.ErrBookFull,
 		"ErrKeyChanged": reseal.ErrKeyChanged, "ErrSettingName": reseal.ErrSettingName,
-		"ErrInvite": reseal.ErrInvite, "ErrNoStranger": reseal.ErrNoStranger, "ErrResetCode": reseal.ErrResetCode, "ErrPlainHTTP": reseal.ErrPlainHTTP,
+		"ErrInvite": reseal.ErrInvite, "ErrNoStranger": reseal.ErrNoStranger, "ErrResetCode": reseal.ErrResetCode, "ErrPlainHTTP": reseal.ErrPlainHTTP, "ErrOtherServer": reseal.ErrOtherServer,
 		"ErrSamePassword": reseal.ErrSamePassword, "ErrSessionRecord": reseal.ErrSessionRecord,
 	}
 	for name := range sentinels(t, "../..") {

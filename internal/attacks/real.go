@@ -33,7 +33,7 @@ var real = Group{"Logins, blobs and connections, at a real server", []Attack{
 	at("segment-list-altered", malleable, notShown, "lying_test.go TestAlteredMessageShowsNothingAndOpensLater/segments"),
 	at("content-substituted-by-a-co-recipient", "invisible salamanders, end to end: recipient and server together against another recipient", notShown, "views_test.go TestRecipientAndServerAgainstAnother"),
 	at("thief-with-password-and-server", "somebody who knows password and capsule, helped by the server, against the owner with the recovery code", "the owner rotates and is in; the thief is out and stays out", "thief_test.go TestThiefAndLyingServer"),
-	at("wrong-server", "another server under the same address", "refused by name; nothing is lost", "badinput_test.go TestWrongServer"),
+	at("wrong-server", "another server under the same address", "told by name to who is logged in; shown no session, the login goes on when the right one is back", "which_test.go TestAnotherServer"),
 	at("connection-noise", "a server that breaks the protocol", hangsUp, "api/mux/dial_test.go TestLyingServer/noise"),
 	at("connection-answers-to-no-call", "a server that breaks the protocol", hangsUp, "api/mux/dial_test.go TestLyingServer/message for no call"),
 	at("connection-two-answers", "a server that breaks the protocol", hangsUp, "api/mux/dial_test.go TestLyingServer/two answers"),

@@ -12,6 +12,6 @@
 // unknown, and only the caller knows how to ask. Streams end likewise; the
 // caller opens them again on the next [Connected].
 //
-// Three answers are told apart, since people do different things about them:
-// [ErrOffline], [ErrNotReseal], [ErrSessionEnded].
+// Four answers are told apart, since people do different things about them:
+// [ErrOffline], [ErrNotReseal], [ErrOtherServer], [ErrSessionEnded].
 package link

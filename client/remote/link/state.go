@@ -17,6 +17,9 @@ var (
 	// ErrNotReseal: something answers that is no Reseal server (a wrong
 	// address, a captive portal, a certificate for another name).
 	ErrNotReseal = errors.New("link: what answers is no reseal server")
+	// ErrOtherServer: it is a Reseal server, but not the one that was meant. What
+	// checks its answer (mux.DialOptions.Ask) says so. The link tries on.
+	ErrOtherServer = errors.New("link: what answers is another reseal server")
 	// ErrSessionEnded: the server does not know the session any more. The link
 	// stops trying until SetToken or Retry.
 	ErrSessionEnded = errors.New("link: the session has ended")
@@ -67,7 +70,7 @@ func (k Kind) String() string {
 type State struct {
 	Kind Kind
 	// Err is why, for Disconnected and SessionEnded: it wraps ErrOffline,
-	// ErrNotReseal or ErrSessionEnded, or is what the server refused with.
+	// ErrNotReseal, ErrOtherServer or ErrSessionEnded, or is what the server refused with.
 	// For Connecting it is why the last try failed, if there was one.
 	Err error
 	// Retry is how long until the next try, for Disconnected.
@@ -83,6 +86,8 @@ func name(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrOtherServer):
+		return err
 	case errors.Is(err, mux.ErrNotReseal), errors.Is(err, mux.ErrViolation):
 		return fmt.Errorf("%w: %w", ErrNotReseal, err)
 	}
