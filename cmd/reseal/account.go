@@ -55,6 +55,9 @@ func (c *cli) account(ctx context.Context, o *owner) (*reseal.Account, error) {
 	if err != nil {
 		return nil, err
 	}
+	if all, err := o.in.LoggedIn(); err == nil {
+		c.noteServer(all, handle)
+	}
 	err = o.resume(ctx)
 	if a, ok := o.in.Account(handle); ok {
 		return a, nil

@@ -25,8 +25,10 @@ type cli struct {
 	args   []string
 	home   string
 	server string
-	as     string
-	json   bool
+	// serverSaid: the server was named, by the flag or the environment.
+	serverSaid bool
+	as         string
+	json       bool
 	// plain is how often plain http to other machines was asked for: once is
 	// told what that means, twice is done.
 	plain int
@@ -120,7 +122,7 @@ Start a server with "reseal serve", then, in other terminals:
 	root.SetVersionTemplate("reseal {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&c.home, "home", "", "folder of this installation (RESEAL_HOME, default ~/.reseal)")
-	f.StringVar(&c.server, "server", "", "server `URL` (RESEAL_SERVER, default "+reseal.DefaultServer+")")
+	f.StringVar(&c.server, "server", "", "server `URL` to log in or sign up at; who is logged in stays with theirs (RESEAL_SERVER, default "+reseal.DefaultServer+")")
 	f.StringVar(&c.as, "as", "", "`HANDLE` of the account to use where several are logged in")
 	f.BoolVar(&c.json, "json", false, "write one JSON object a line")
 	f.CountVar(&c.plain, "plain-http", "twice: allow http without TLS to and from other machines (RESEAL_PLAIN_HTTP=2)")
@@ -144,7 +146,8 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) (err error) {
 	if c.server == "" {
 		c.server = c.getenv("RESEAL_SERVER")
 	}
-	if c.server == "" {
+	c.serverSaid = c.server != ""
+	if !c.serverSaid {
 		c.server = reseal.DefaultServer
 	}
 	if v := c.getenv("RESEAL_PLAIN_HTTP"); v != "" && !cmd.Flags().Changed("plain-http") {

@@ -90,7 +90,7 @@ func (c *cli) doctor(ctx context.Context, o *owner, trouble error) error {
 		func() []finding { return []finding{c.checkHome(home, trouble), checkModes(home), checkDisk(home)} },
 		func() []finding { return c.checkAccounts(ctx, o) },
 		func() []finding { return checkFigures(o) },
-		func() []finding { return c.checkServer(ctx) },
+		func() []finding { return c.checkServer(ctx, o) },
 		func() []finding { return c.checkCrypto() },
 		checkMemory,
 	}
@@ -203,6 +203,7 @@ func (c *cli) checkAccounts(ctx context.Context, o *owner) (all []finding) {
 	}
 	why := reasons(o.resume(ctx))
 	for _, l := range in {
+		c.noteServer(in, l.Handle)
 		a, ok := o.in.Account(l.Handle)
 		switch {
 		case !ok && why[l.Handle] != nil:
@@ -249,12 +250,17 @@ func sessionRecord(o *owner, in []reseal.LoggedIn) finding {
 	return good(check, detail)
 }
 
-func (c *cli) checkServer(ctx context.Context) []finding {
-	g := probe(ctx, c.server, c.plain >= 2)
+func (c *cli) checkServer(ctx context.Context, o *owner) []finding {
+	server := c.server
+	if o != nil {
+		all, _ := o.in.LoggedIn() // an error is told by another check
+		server = c.looksAt(all)
+	}
+	g := probe(ctx, server, c.plain >= 2)
 	if g.err != nil {
 		return []finding{c.bad("server", g.err)}
 	}
-	all := []finding{good("server", fmt.Sprintf("%s, version %s, greets in %s", c.server, terminal.Line(g.version), g.took.Round(time.Millisecond)))}
+	all := []finding{good("server", fmt.Sprintf("%s, version %s, greets in %s", server, terminal.Line(g.version), g.took.Round(time.Millisecond)))}
 	off := g.offset.Abs().Round(time.Millisecond)
 	detail := fmt.Sprintf("%s from the server's", off)
 	switch {

@@ -83,7 +83,7 @@ var kinds = []kind{
 	{"login_failed", any_(reseal.ErrLogin), "wrong password or unknown account", "check the handle, the keyboard layout and the server"},
 	{"untrusted", typed[*tls.CertificateVerificationError](nil), "the server's certificate is not trusted", "check the server's name and this machine's clock; in a foreign network, log in to that first; it may also be somebody in between"},
 	{"not_reseal", any_(reseal.ErrNotReseal), "what answers there is no reseal server", "check --server or RESEAL_SERVER; in a foreign network, log in to that first"},
-	{"wrong_server", any_(reseal.ErrOtherServer), "what answers is not the server that the account logged in at", "nothing was shown to it, and the login is kept: it goes on when the right server answers; check the network (a VPN, the name's address), and ask the server's operator"},
+	{"wrong_server", any_(reseal.ErrOtherServer), "what answers is not the server that the account logged in at", "nothing was shown to it, and the login is kept: it goes on when the right server answers; check the network (a VPN, the name's address), and ask the server's operator; if it was begun anew for good, \"reseal logout\""},
 	{"plain_http", any_(reseal.ErrPlainHTTP), "plain http is for this machine only", `log in at the server's https address, or see "reseal help" for --plain-http`},
 	{"owner_gone", any_(errOwnerGone, handover.ErrOwnerGone), errOwnerGone.Error(), `look first ("reseal inbox --sent", "reseal status"), then repeat`},
 	{"offline", any_(reseal.ErrOffline), "no server answers", `is it running ("reseal serve")? --server or RESEAL_SERVER says where`},

@@ -53,6 +53,11 @@ func (c *cli) login(ctx context.Context, o *owner, handle string, stdin bool) er
 		return err
 	})
 	clear(pass)
+	if errors.Is(err, reseal.ErrLoggedIn) {
+		if all, err := o.in.LoggedIn(); err == nil {
+			c.noteServer(all, strings.ToLower(strings.TrimSpace(handle)))
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -81,8 +86,12 @@ func (o *owner) comeIn(ctx context.Context, handle string, login func() error) e
 		return err
 	}
 	for who, why := range reasons(o.resume(ctx)) {
-		if strings.EqualFold(who, strings.TrimSpace(handle)) && errors.Is(why, reseal.ErrSessionEnded) {
+		switch {
+		case !strings.EqualFold(who, strings.TrimSpace(handle)):
+		case errors.Is(why, reseal.ErrSessionEnded):
 			return try()
+		case errors.Is(why, reseal.ErrOtherServer):
+			return why
 		}
 	}
 	return err

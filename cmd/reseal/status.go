@@ -56,11 +56,12 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 	}
 	slices.SortFunc(all, func(a, b reseal.LoggedIn) int { return strings.Compare(a.Handle, b.Handle) })
 	why := reasons(o.resume(ctx))
-	s := status{Accounts: []statusAccount{}, Server: c.server}
+	s := status{Accounts: []statusAccount{}, Server: c.looksAt(all)}
 	for _, l := range all {
 		if c.as != "" && l.Handle != strings.ToLower(c.as) {
 			continue
 		}
+		c.noteServer(all, l.Handle)
 		sa := statusAccount{Account: l.Handle, AccountID: l.Account.String(), Device: l.Device.String(), Server: l.Server}
 		if a, ok := o.in.Account(l.Handle); ok {
 			told := c.tellNotices(ctx, a)
@@ -83,7 +84,7 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 		}
 		s.Accounts = append(s.Accounts, sa)
 	}
-	s.Reachable = probe(ctx, c.server, c.plain >= 2).err == nil
+	s.Reachable = probe(ctx, s.Server, c.plain >= 2).err == nil
 	if c.json {
 		return c.object(s)
 	}
