@@ -398,7 +398,7 @@ func (a *Account) sessionEnded(why error) {
 	}
 	a.events.send(Event{Kind: KindSessionEnded, Time: a.in.o.Now(), Err: end})
 	a.cancel(end)
-	a.in.end(a)
+	a.in.end(a, end)
 }
 
 // capability is a content's capability as package transfer has it.

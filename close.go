@@ -38,6 +38,7 @@ func (a *Account) CloseAccount(ctx context.Context, pass []byte) error {
 	a.halt()
 	err = a.section.Erase()
 	a.events.close()
+	a.in.noteEnd(nil)
 	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
 	secretmem.Soon()
 	return vaultError(err)

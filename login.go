@@ -252,6 +252,7 @@ func (in *Installation) logged(began identity.Time, r *remoteServer, section *va
 		_ = section.Close()
 		return nil, vaultError(err)
 	}
+	in.noteEnd(nil)
 	return in.start(section, r.url, text, key, began)
 }
 

@@ -70,6 +70,7 @@ func (a *Account) LogOut(ctx context.Context, o LogOutOptions) (unsecured int, e
 	}
 	a.events.close()
 	a.in.vault.Stamp(filesName)
+	a.in.noteEnd(nil)
 	err = errors.Join(err, a.in.vault.RemoveSession(a.id))
 	secretmem.Soon()
 	return unsecured, vaultError(err)

@@ -49,9 +49,21 @@ func TestRemovedDevicesSaySo(t *testing.T) {
 	if _, err := in.Resume(ctx(t)); !errors.Is(err, reseal.ErrRemoved) || !errors.Is(err, reseal.ErrSessionEnded) {
 		t.Errorf("away: %v", err)
 	}
+	// Both installations keep why, until somebody logs in or out there.
+	for name, at := range map[string]*reseal.Installation{"running": here, "away": in} {
+		await(t, name+" has noted it", func() bool {
+			return errors.Is(at.Ended(), reseal.ErrRemoved) && errors.Is(at.Ended(), reseal.ErrSessionEnded)
+		})
+	}
 	again, how, err := in.LogIn(ctx(t), "ben", []byte(secret+"ben"))
 	if err != nil || !how.NewDevice || !how.SetAside || again.Device() == device {
 		t.Errorf("login: %+v, %v", how, err)
+	}
+	if err := in.Ended(); err != nil {
+		t.Errorf("after a login: %v", err)
+	}
+	if err := here.Forget("ben"); !errors.Is(err, reseal.ErrNotLoggedIn) || here.Ended() != nil {
+		t.Errorf("after a logout of what is no more: %v, %v", err, here.Ended())
 	}
 	// An ended session that is no removal is told as such.
 	if err := again.Online(ctx(t)); err != nil {

@@ -169,10 +169,40 @@ func (in *Installation) LoggedIn() ([]LoggedIn, error) {
 	return all, vaultError(err)
 }
 
+// Ended is why a login that was here is no more, where its server has ended it:
+// ErrSessionEnded, with ErrRemoved as well where the device was removed. It is
+// nil again after the next login, sign-up or logout. It tells neither which
+// account it was nor when: that would outlast the login in the folder.
+func (in *Installation) Ended() error {
+	switch in.vault.Ended() {
+	case vault.EndNone:
+		return nil
+	case vault.EndRemoved:
+		return fmt.Errorf("%w: %w", ErrSessionEnded, ErrRemoved)
+	}
+	return ErrSessionEnded
+}
+
+// noteEnd keeps why a session was ended, nil for nothing. It is for people's
+// sake: where it cannot be kept, nothing else changes.
+func (in *Installation) noteEnd(why error) {
+	end := vault.EndNone
+	switch {
+	case errors.Is(why, ErrRemoved):
+		end = vault.EndRemoved
+	case why != nil:
+		end = vault.EndSession
+	}
+	if err := in.vault.NoteEnd(end); err != nil {
+		in.o.Log.Warn("reseal: the end of a session could not be noted", "error", err)
+	}
+}
+
 // Forget ends the login of an account that cannot be opened (no server is
 // there, say): its session record goes. The section stays as it is, sealed
 // under both its shares, and the next login here finds it.
 func (in *Installation) Forget(handle string) error {
+	in.noteEnd(nil)
 	sessions, err := in.vault.Sessions()
 	for _, s := range sessions {
 		if s.Handle == handle {
@@ -249,7 +279,7 @@ func (in *Installation) remove(a *Account) {
 
 // end takes an account whose session is over out of those that are open, and
 // wipes it in the background: the caller may be part of what stop waits for.
-func (in *Installation) end(a *Account) {
+func (in *Installation) end(a *Account, why error) {
 	done := make(chan struct{})
 	in.mu.Lock()
 	in.ending[a] = done
@@ -257,6 +287,7 @@ func (in *Installation) end(a *Account) {
 	in.remove(a)
 	go func() {
 		a.stop()
+		in.noteEnd(why)
 		_ = in.vault.RemoveSession(a.id)
 		secretmem.Soon()
 		in.mu.Lock()

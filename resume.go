@@ -51,7 +51,9 @@ func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account,
 // sealed, for the next login.
 func (in *Installation) resumeFailed(s *vault.Session, err error) error {
 	if isSessionEnd(err) {
-		return errors.Join(sessionEnd(err), in.vault.RemoveSession(s.Account))
+		end := sessionEnd(err)
+		in.noteEnd(end)
+		return errors.Join(end, in.vault.RemoveSession(s.Account))
 	}
 	return in.callError(err)
 }

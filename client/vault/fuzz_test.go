@@ -40,6 +40,17 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// FuzzEnded: the note of an end is a whole one, or says no more than that there
+// was one.
+func FuzzEnded(f *testing.F) {
+	inputs(f, "ended")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if e := parseEnd(b); e != EndSession && !bytes.Equal(e.encode(), b) {
+			t.Fatalf("%x is read as %d", b, e)
+		}
+	})
+}
+
 // FuzzJournal: whoever has no key changes nothing unnoticed: what replays is a
 // beginning of what was written.
 func FuzzJournal(f *testing.F) {

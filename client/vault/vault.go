@@ -181,7 +181,7 @@ func (v *Vault) tidy() {
 		return
 	}
 	for _, name := range names {
-		if name == vaultName+newSuffix || name == seedName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix) {
+		if name == vaultName+newSuffix || name == seedName+newSuffix || name == endedName+newSuffix || strings.HasPrefix(name, sessionPrefix) && strings.HasSuffix(name, newSuffix) {
 			_ = v.fs.Remove(name)
 		}
 	}

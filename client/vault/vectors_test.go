@@ -25,7 +25,7 @@ const vectorDir = "../../spec/vectors/shares"
 // use are absent.
 type scenario struct {
 	Comment string `json:"comment"`
-	Entry   string `json:"entry"`   // header, slot, content, journal, session, share
+	Entry   string `json:"entry"`   // header, slot, content, journal, session, ended, share
 	Outcome string `json:"outcome"` // ok, damaged, newer, open, keyring
 
 	Input       string      `json:"input,omitempty"`
@@ -152,6 +152,7 @@ func generate() map[string]*scenario {
 	}
 	journals(all, head, k, h(value[:]))
 	sessions(all)
+	ends(all)
 	shares(all)
 	return all
 }
@@ -270,6 +271,17 @@ func sessions(all map[string]*scenario) {
 	}
 }
 
+func ends(all map[string]*scenario) {
+	for name, s := range map[string]*scenario{
+		"ended-session": {Comment: "a session that was ended", Outcome: "ok", Input: h(EndSession.encode()), End: int64(EndSession)},
+		"ended-removed": {Comment: "a device that was removed", Outcome: "ok", Input: h(EndRemoved.encode()), End: int64(EndRemoved)},
+		"ended-damaged": {Comment: "a flipped bit: an end whose reason is not known", Outcome: "ok", Input: h(flip(EndRemoved.encode(), 14)), End: int64(EndSession)},
+	} {
+		s.Entry = "ended"
+		all[name] = s
+	}
+}
+
 // TestVectorsAreCurrent compares the files with what their generators make.
 func TestVectorsAreCurrent(t *testing.T) {
 	made := generate()
@@ -360,6 +372,10 @@ func (s *scenario) run(t *testing.T) {
 		var c chain
 		if c, err = replay(k, "journal", hd.journalHash(), input, r); err == nil && c.end != s.End {
 			t.Errorf("ends at %d, want %d", c.end, s.End)
+		}
+	case "ended":
+		if got := parseEnd(input); int64(got) != s.End {
+			t.Errorf("%d, want %d", got, s.End)
 		}
 	case "session":
 		err = s.session(t, input)

@@ -221,6 +221,9 @@ func (c *cli) checkAccounts(ctx context.Context, o *owner) (all []finding) {
 	if len(in) == 0 && err == nil {
 		all = append(all, good(check, "nobody is logged in here"))
 	}
+	if err := o.in.Ended(); err != nil {
+		all = append(all, finding{check, true, "a login that was here is no more", endedHint(err)})
+	}
 	return append(all, sessionRecord(o, in))
 }
 

@@ -42,7 +42,11 @@ func (c *cli) logout(ctx context.Context, o *owner, forget, stdin bool) error {
 	a, err := c.account(ctx, o)
 	switch {
 	case errors.Is(err, reseal.ErrSessionEnded) && !forget:
-		return c.loggedOut(handle, 0) // its record is gone by now
+		// Its record is gone by now, but not what was noted of it.
+		if err := o.in.Forget(handle); err != nil && !errors.Is(err, reseal.ErrNotLoggedIn) {
+			return err
+		}
+		return c.loggedOut(handle, 0)
 	case err != nil && !forget:
 		// It cannot be opened, so there is nothing to wipe or to answer.
 		if err := o.in.Forget(handle); err != nil && !errors.Is(err, reseal.ErrNotLoggedIn) {

@@ -47,6 +47,9 @@ type status struct {
 	Accounts  []statusAccount `json:"accounts"`
 	Server    string          `json:"server"`
 	Reachable bool            `json:"reachable"`
+	// Ended is the code of why the server ended a login that was here; it goes
+	// with the next login.
+	Ended string `json:"ended,omitempty"`
 }
 
 func (c *cli) status(ctx context.Context, o *owner) error {
@@ -83,6 +86,10 @@ func (c *cli) status(ctx context.Context, o *owner) error {
 			sa.Error = kindOf(reseal.ErrClosed).code
 		}
 		s.Accounts = append(s.Accounts, sa)
+	}
+	if err := o.in.Ended(); err != nil {
+		s.Ended = kindOf(err).code
+		c.notef("hint: %s", endedHint(err))
 	}
 	s.Reachable = probe(ctx, s.Server, c.plain >= 2).err == nil
 	if c.json {
@@ -124,6 +131,13 @@ func (c *cli) showStatus(s status) error {
 		answer = st.Red("not reachable")
 	}
 	return c.printf("server %s: %s\n", s.Server, answer)
+}
+
+// endedHint says that a login is no more by its server's word, which was told
+// when it was found out, perhaps by a command that nobody looked at.
+func endedHint(err error) string {
+	k := kindOf(err)
+	return "the server has ended a login that was here: " + k.message + "; " + k.hint
 }
 
 func count(n *int) string {
