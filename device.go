@@ -86,11 +86,11 @@ func (n *newborn) certified(ctx context.Context, r *remoteServer) (*resealv1.Cer
 		return nil, err
 	}
 	if len(resp.Enc) != identity.EncSize {
-		return nil, as(ErrServer, errors.New("challenge"))
+		return nil, as(ErrServer, fmt.Errorf("epoch certificate of device %s: malformed challenge", n.id))
 	}
 	answer, err := identity.Answer(n.epoch.Key, [identity.EncSize]byte(resp.Enc), cert.Hash())
 	if err != nil {
-		return nil, as(ErrServer, err)
+		return nil, as(ErrServer, fmt.Errorf("epoch certificate of device %s: challenge: %w", n.id, err))
 	}
 	return &resealv1.Certified{Certificate: cert.Bytes(), ChallengeState: resp.State, ChallengeAnswer: answer[:]}, nil
 }
@@ -189,7 +189,7 @@ func (in *Installation) raiseBook(ctx context.Context, c *credentials, l *identi
 		return nil // a newer program's: the floor stays where it is
 	}
 	if err != nil {
-		return as(ErrServer, err)
+		return as(ErrServer, fmt.Errorf("contact book: %w", err))
 	}
 	for _, known := range []capsule.Head{{Version: l.BookVersion, Hash: l.BookHash}, c.capsule.BookHead} {
 		if version == known.Version && [32]byte(hash) != known.Hash {

@@ -220,6 +220,9 @@ func served(err error) error {
 	return as(ErrServer, err)
 }
 
+// servedList is served for a device list.
+func servedList(err error) error { return served(fmt.Errorf("device list: %w", err)) }
+
 func vaultError(err error) error {
 	for _, m := range []struct{ from, to error }{
 		{vault.ErrBusy, ErrBusy},

@@ -132,7 +132,7 @@ func (c *credentials) take(resp *resealv1.FinishLoginResponse) error {
 		return served(fmt.Errorf("capsule: %w", err))
 	}
 	if c.list, err = identity.ParseSignedList(resp.List); err != nil {
-		return served(err)
+		return servedList(err)
 	}
 	if c.list.List.Account != c.account || c.list.List.Key != c.capsule.Account.Public() {
 		return as(ErrServer, errors.New("device list of another account key than the capsule's"))
@@ -165,10 +165,10 @@ func (c *credentials) refresh(ctx context.Context, row capsule.RowID) error {
 	}
 	l, err := identity.ParseSignedList(resp.Accounts[0].List)
 	if err != nil {
-		return as(ErrServer, err)
+		return servedList(err)
 	}
 	if _, err := identity.PinOf(c.list).Follow(l); err != nil {
-		return as(ErrServer, err)
+		return servedList(err)
 	}
 	c.list, c.revision, c.certs = l, shares.Revision, nil
 	for _, b := range resp.Accounts[0].Certificates {

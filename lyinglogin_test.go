@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,42 +63,44 @@ func TestLoginAtALyingServer(t *testing.T) {
 		want error
 		// fresh: the lie meets fresh installations only.
 		fresh bool
+		// names is what the error says was wrong.
+		names string
 	}{
-		{"altered capsule", answers(func(m *resp) { flip(m.Capsules.Capsule, len(m.Capsules.Capsule)-1) }), reseal.ErrServer, false},
-		{"cut capsule", answers(func(m *resp) { m.Capsules.Capsule = m.Capsules.Capsule[:20] }), reseal.ErrServer, false},
-		{"no capsule", answers(func(m *resp) { m.Capsules = nil }), reseal.ErrServer, false},
-		{"somebody's capsule", answers(func(m *resp) { m.Capsules = eves.Capsules }), reseal.ErrServer, false},
-		{"somebody's everything", answers(func(m *resp) { proto.Reset(m); proto.Merge(m, eves) }), reseal.ErrServer, false},
-		{"altered list", answers(func(m *resp) { flip(m.List, len(m.List)-1) }), reseal.ErrServer, false},
-		{"older list", answers(func(m *resp) { m.List = old.List }), reseal.ErrServer, false},
-		{"somebody's list", answers(func(m *resp) { m.List = eves.List }), reseal.ErrServer, false},
-		{"no list", answers(func(m *resp) { m.List = nil }), reseal.ErrServer, false},
-		{"newer capsule", answers(func(m *resp) { m.Capsules.Capsule[1]++ }), reseal.ErrNewer, false},
-		{"newer list", answers(func(m *resp) { m.List[1]++ }), reseal.ErrNewer, false},
-		{"altered KE2", answers(func(m *resealv1.StartLoginResponse) { flip(m.Ke2, 100) }), reseal.ErrLogin, false},
-		{"cut KE2", answers(func(m *resealv1.StartLoginResponse) { m.Ke2 = m.Ke2[:50] }), reseal.ErrLogin, false},
-		{"altered book", answers(func(m *resealv1.GetBookResponse) { flip(m.Book.Parts[0], 30) }), reseal.ErrServer, true},
-		{"older book", answers(func(m *resealv1.GetBookResponse) { m.Book.Version = 0 }), reseal.ErrServer, true},
-		{"no book", answers(func(m *resealv1.GetBookResponse) { m.Book = nil }), reseal.ErrServer, true},
+		{"altered capsule", answers(func(m *resp) { flip(m.Capsules.Capsule, len(m.Capsules.Capsule)-1) }), reseal.ErrServer, false, "capsule"},
+		{"cut capsule", answers(func(m *resp) { m.Capsules.Capsule = m.Capsules.Capsule[:20] }), reseal.ErrServer, false, "capsule"},
+		{"no capsule", answers(func(m *resp) { m.Capsules = nil }), reseal.ErrServer, false, "capsule"},
+		{"somebody's capsule", answers(func(m *resp) { m.Capsules = eves.Capsules }), reseal.ErrServer, false, "capsule"},
+		{"somebody's everything", answers(func(m *resp) { proto.Reset(m); proto.Merge(m, eves) }), reseal.ErrServer, false, "capsule"},
+		{"altered list", answers(func(m *resp) { flip(m.List, len(m.List)-1) }), reseal.ErrServer, false, "device list"},
+		{"older list", answers(func(m *resp) { m.List = old.List }), reseal.ErrServer, false, "device list"},
+		{"somebody's list", answers(func(m *resp) { m.List = eves.List }), reseal.ErrServer, false, "device list"},
+		{"no list", answers(func(m *resp) { m.List = nil }), reseal.ErrServer, false, "device list"},
+		{"newer capsule", answers(func(m *resp) { m.Capsules.Capsule[1]++ }), reseal.ErrNewer, false, "capsule"},
+		{"newer list", answers(func(m *resp) { m.List[1]++ }), reseal.ErrNewer, false, "device list"},
+		{"altered KE2", answers(func(m *resealv1.StartLoginResponse) { flip(m.Ke2, 100) }), reseal.ErrLogin, false, ""},
+		{"cut KE2", answers(func(m *resealv1.StartLoginResponse) { m.Ke2 = m.Ke2[:50] }), reseal.ErrLogin, false, ""},
+		{"altered book", answers(func(m *resealv1.GetBookResponse) { flip(m.Book.Parts[0], 30) }), reseal.ErrServer, true, "contact book"},
+		{"older book", answers(func(m *resealv1.GetBookResponse) { m.Book.Version = 0 }), reseal.ErrServer, true, "contact book"},
+		{"no book", answers(func(m *resealv1.GetBookResponse) { m.Book = nil }), reseal.ErrServer, true, "contact book"},
 		// Only who has a section binds a session.
-		{"short session share", answers(func(m *resealv1.BindSessionResponse) { m.SessionShare = m.SessionShare[:5] }), reseal.ErrServer, false},
-		{"challenge", answers(func(m *resealv1.ChallengeEpochResponse) { m.Enc = m.Enc[:5] }), reseal.ErrServer, true},
+		{"short session share", answers(func(m *resealv1.BindSessionResponse) { m.SessionShare = m.SessionShare[:5] }), reseal.ErrServer, false, "session share"},
+		{"challenge", answers(func(m *resealv1.ChallengeEpochResponse) { m.Enc = m.Enc[:5] }), reseal.ErrServer, true, "epoch certificate of device"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l.tell(c.lie)
 			defer l.tell(lies{})
 			if c.name != "short session share" {
 				in := l.behind(t.TempDir())
-				if _, _, err := in.LogIn(ctx(t), "ana", []byte(secret+"ana")); !errors.Is(err, c.want) {
-					t.Errorf("fresh installation: %v", err)
+				if _, _, err := in.LogIn(ctx(t), "ana", []byte(secret+"ana")); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
+					t.Errorf("fresh installation: %v, which should name the %s", err, c.names)
 				}
 				if all, err := in.LoggedIn(); err != nil || len(all) != 0 {
 					t.Errorf("logged in: %v, %v", all, err)
 				}
 			}
 			if !c.fresh {
-				if _, _, err := phone.LogIn(ctx(t), "ana", []byte(secret+"ana")); !errors.Is(err, c.want) {
-					t.Errorf("installation with a section: %v", err)
+				if _, _, err := phone.LogIn(ctx(t), "ana", []byte(secret+"ana")); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
+					t.Errorf("installation with a section: %v, which should name the %s", err, c.names)
 				}
 			}
 		})
@@ -166,8 +169,12 @@ func TestLyingDirectory(t *testing.T) {
 			if c.name == "newer list" {
 				want = reseal.ErrNewer
 			}
-			if err := send(t); !errors.Is(err, want) {
-				t.Errorf("send: %v", err)
+			names := "device list"
+			if c.name == "another handle" {
+				names = "keys for ben"
+			}
+			if err := send(t); !errors.Is(err, want) || !strings.Contains(err.Error(), names) {
+				t.Errorf("send: %v, which should name the %s", err, names)
 			}
 		})
 	}

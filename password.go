@@ -38,7 +38,7 @@ func (a *Account) checkFloor(c *credentials) error {
 		return engineError(err)
 	}
 	if _, err := identity.PinOf(own).Follow(c.list); errors.Is(err, identity.ErrOlder) || errors.Is(err, identity.ErrFork) {
-		return as(ErrServer, err)
+		return servedList(err)
 	}
 	return nil
 }

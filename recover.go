@@ -140,7 +140,7 @@ func (in *Installation) recoverRoot(ctx context.Context, r *recovery, code Recov
 	r.account, r.copy, r.revision = identity.AccountID(resp.AccountId), resp.Copy, resp.Revision
 	r.place = capsule.Place{Account: r.account, Credential: resp.Credential}
 	if r.list, err = identity.ParseSignedList(resp.List); err != nil {
-		return as(ErrServer, err)
+		return servedList(err)
 	}
 	if r.root, err = capsule.OpenRoot(resp.Root, code.RootKey(), r.account); err != nil {
 		return as(ErrServer, fmt.Errorf("recovery root: %w", err))

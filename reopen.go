@@ -144,7 +144,7 @@ func (in *Installation) engineOf(c *credentials, s *vault.Section) (*client.Engi
 		return nil, as(ErrDamaged, err)
 	}
 	if _, err := identity.PinOf(own).Follow(c.list); errors.Is(err, identity.ErrOlder) || errors.Is(err, identity.ErrFork) {
-		return nil, as(ErrServer, err)
+		return nil, servedList(err)
 	}
 	if _, ok := c.list.Find(e.Device()); !ok {
 		return nil, ErrRemoved

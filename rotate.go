@@ -97,7 +97,7 @@ func (a *Account) isOwn(r *recovery) error {
 		return engineError(err)
 	}
 	if _, err := identity.PinOf(l).Follow(r.list); err != nil {
-		return as(ErrServer, err)
+		return servedList(err)
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func (a *Account) lookup(ctx context.Context, name string, queue bool) (identity
 		return identity.AccountID{}, a.in.callError(err)
 	}
 	if k := resp.Account; k.GetHandle() != name || len(k.GetAccountId()) != len(identity.AccountID{}) {
-		return identity.AccountID{}, ErrServer
+		return identity.AccountID{}, as(ErrServer, fmt.Errorf("keys for %s: another handle, or no account", name))
 	}
 	// A handle that named somebody else before is not followed silently: the
 	// server could make any account of its own stand behind a friend's name.

@@ -109,12 +109,16 @@ func (s *step) firstContact(k *resealv1.AccountKeys, addressed bool) (*state.Con
 	return c, nil
 }
 
-// keysError is ErrKeys, with the cause where it is a newer version.
+// keysError is ErrKeys for a device list, with the cause where it is a newer
+// version, and its text else; nil stands for a list of another account.
 func keysError(err error) error {
-	if errors.Is(err, identity.ErrVersion) {
-		return fmt.Errorf("%w: %w", ErrKeys, err)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w: device list of another account", ErrKeys)
+	case errors.Is(err, identity.ErrVersion):
+		return fmt.Errorf("%w: device list: %w", ErrKeys, err)
 	}
-	return ErrKeys
+	return fmt.Errorf("%w: device list: %v", ErrKeys, err)
 }
 
 // setHandle lets a handle name this contact. A handle that named another
@@ -168,7 +172,7 @@ func (s *step) follow(c *state.Contact, k *resealv1.AccountKeys, of told) (chang
 			return false, nil
 		case at != nil && err != nil:
 			s.alarm(c, at, err)
-			return true, fmt.Errorf("%w: %w", ErrKeys, err)
+			return true, fmt.Errorf("%w: device list: %w", ErrKeys, err)
 		case err != nil:
 			return false, keysError(err)
 		}
@@ -334,7 +338,7 @@ func (s *step) ownKeys(k *resealv1.AccountKeys, of told) error {
 	case at != nil && err != nil:
 		s.count.Alarms++
 		s.show(Alarm{s.e.id.account, err.Error()})
-		return fmt.Errorf("%w: %w", ErrKeys, err)
+		return fmt.Errorf("%w: device list: %w", ErrKeys, err)
 	case err != nil:
 		return keysError(err)
 	case l.Hash() == old.Hash():

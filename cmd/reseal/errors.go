@@ -228,7 +228,7 @@ func (c *cli) explain(err error) (k kind, text, hint string) {
 // plain is an error's text without the packages' names in it.
 func plain(err error) string {
 	text := err.Error()
-	for _, p := range []string{"reseal: ", "vault: ", "client: ", "server: ", "certs: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
+	for _, p := range []string{"reseal: ", "vault: ", "client: ", "identity: ", "capsule: ", "book: ", "server: ", "certs: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
 		text = strings.ReplaceAll(text, p, "")
 	}
 	// One package's word for an error is often the other's as well.
