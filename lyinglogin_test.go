@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/reseal/reseal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -114,6 +116,39 @@ func TestLoginAtALyingServer(t *testing.T) {
 	}
 }
 
+// everyKeys changes an account's keys wherever the server tells them.
+func everyKeys(f func(*resealv1.AccountKeys)) lies {
+	var walk func(m protoreflect.Message)
+	walk = func(m protoreflect.Message) {
+		if k, ok := m.Interface().(*resealv1.AccountKeys); ok {
+			f(k)
+			return
+		}
+		m.Range(func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+			switch {
+			case d.Message() == nil || d.IsMap():
+			case d.IsList():
+				for i := range v.List().Len() {
+					walk(v.List().Get(i).Message())
+				}
+			default:
+				walk(v.Message())
+			}
+			return true
+		})
+	}
+	return lies{
+		answered: func(_ string, _, resp proto.Message) error {
+			walk(resp.ProtoReflect())
+			return nil
+		},
+		streamed: func(ev *resealv1.EventsResponse) []*resealv1.EventsResponse {
+			walk(ev.ProtoReflect())
+			return []*resealv1.EventsResponse{ev}
+		},
+	}
+}
+
 // What a lying directory serves of a contact.
 func TestLyingDirectory(t *testing.T) {
 	w := newWorld(t)
@@ -189,15 +224,43 @@ func TestLyingDirectory(t *testing.T) {
 			t.Logf("send: %v", err)
 		}
 	})
+	var told atomic.Int64
+	altered := func(k *resealv1.AccountKeys) {
+		for _, c := range k.Certificates {
+			flip(c, len(c)-1)
+			told.Add(1)
+		}
+	}
 	t.Run("altered certificates", func(t *testing.T) {
-		l.tell(lookup(func(k *resealv1.AccountKeys) {
-			for _, c := range k.Certificates {
-				flip(c, len(c)-1)
-			}
-		}))
+		bad := ana.Counters().BadKeys
+		l.tell(lookup(altered))
 		defer l.tell(lies{})
 		id := text(t, ana, "by the certificate that is known", "ben")
 		if _, body := open(t, ben, id); string(body) != "by the certificate that is known" {
+			t.Errorf("got %q", body)
+		}
+		if n := told.Load(); n == 0 || ana.Counters().BadKeys == bad {
+			t.Errorf("%d altered certificates served, %d counted", n, ana.Counters().BadKeys-bad)
+		}
+	})
+	t.Run("altered certificates at first contact", func(t *testing.T) {
+		_, carl := w.signUp("carl")
+		bad, served := ana.Counters().BadKeys, told.Load()
+		l.tell(everyKeys(altered))
+		defer l.tell(lies{})
+		sent, err := ana.Send(ctx(t), reseal.Outgoing{To: []string{"carl"}, Text: "for whom?"})
+		if err != nil || sent[0].Devices != 0 || sent[0].Message == (reseal.MessageID{}) {
+			t.Fatalf("sent: %+v, %v", sent, err)
+		}
+		if told.Load() == served || ana.Counters().BadKeys == bad {
+			t.Errorf("%d altered certificates served, %d counted", told.Load()-served, ana.Counters().BadKeys-bad)
+		}
+		// His device asks for the key, and is answered once ana is served its
+		// certificate.
+		awaitState(t, carl, sent[0].Message, client.Waiting)
+		l.tell(lies{})
+		awaitState(t, carl, sent[0].Message, client.IsReady)
+		if _, body := open(t, carl, sent[0].Message); string(body) != "for whom?" {
 			t.Errorf("got %q", body)
 		}
 	})

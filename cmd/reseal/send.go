@@ -286,6 +286,8 @@ func (c *cli) showSent(sent []reseal.Sent, size uint64, err error) error {
 			note = st.Yellow("queued until a server answers")
 		case s.Rewrapped > 0:
 			note = fmt.Sprintf("%d found by the second look", s.Rewrapped)
+		case s.Devices == 0:
+			note = st.Yellow("no good key of their devices is known: they ask this device for it")
 		}
 		if result.To[i].Message != "" {
 			id = short(s.Message)

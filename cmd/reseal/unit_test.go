@@ -386,3 +386,21 @@ func TestOwnerSendsBack(t *testing.T) {
 		t.Errorf("a command that comes too late gets exit code %d", code)
 	}
 }
+
+// A message that no device of its recipient can read yet says so.
+func TestShowSentToNoDevice(t *testing.T) {
+	s := newSurroundings(t, nil)
+	c := &cli{env: &s.env}
+	id := reseal.MessageID{1}
+	if err := c.showSent([]reseal.Sent{{To: "ben", Message: id}, {To: "carl", Message: id, Devices: 1}}, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(s.out.String(), "\n") {
+		if strings.HasPrefix(line, "ben") != strings.Contains(line, "no good key of their devices is known") {
+			t.Errorf("%q", line)
+		}
+	}
+	if !strings.Contains(s.out.String(), "ben") {
+		t.Errorf("%q", s.out.String())
+	}
+}
