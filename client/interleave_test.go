@@ -157,10 +157,17 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	} else {
 		w.FailAt(tr.part, tr.commit, tr.fault)
 	}
+	published := false
 	w.Interleave(order,
 		func() { a.Perform("send/") },
 		func() { _ = b2.Join() },
-		func() { b1.Perform("publish/") })
+		func() { published = b1.Perform("publish/") })
+	if !published {
+		t.Fatal("no epoch was published")
+	}
+	if plans := tr.read > 0 || tr.fault != world.None; plans != w.Fired() {
+		t.Fatalf("a fault was planned: %v; it happened: %v", plans, w.Fired())
+	}
 	if tr.counted != nil {
 		*tr.counted = [3]int{w.Reads(partSend), w.Reads(partJoin), w.Reads(partEpoch)}
 	}
@@ -169,7 +176,7 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	if tr.dies {
 		a.Stop()
 	}
-	for err := b2.Join(); err != nil; err = b2.Join() { // its outcome is read back
+	if err := b2.Join(); err != nil { // its outcome is read back
 		t.Fatal(err)
 	}
 	b2.Start()

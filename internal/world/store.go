@@ -41,6 +41,7 @@ type faulty struct {
 	next Fault
 	// failing tells whether the nth read of a part fails.
 	failing func(part, n int) bool
+	fired   bool        // what was planned last has happened
 	reads   map[int]int // of a part
 	// lates counts the commits that were to happen later.
 	lates int
@@ -141,8 +142,16 @@ func (f *faulty) readFails(ctx context.Context) bool {
 // it: no effect lies between.
 func (w *World) FailRead(part, n int) {
 	clear(w.store.reads)
-	w.store.failing = func(p, i int) bool { return p == part && i == n }
+	w.store.fired = false
+	w.store.failing = func(p, i int) bool {
+		hit := p == part && i == n
+		w.store.fired = w.store.fired || hit
+		return hit
+	}
 }
+
+// Fired tells whether the fault of the last FailAt or FailRead has happened.
+func (w *World) Fired() bool { return w.store.fired }
 
 // Reads is how many reads a part of the last interleaving made.
 func (w *World) Reads(part int) int { return w.store.reads[part] }
@@ -151,8 +160,10 @@ func (w *World) Reads(part int) int { return w.store.reads[part] }
 // interleaving, counted from 0.
 func (w *World) FailAt(part, n int, fault Fault) {
 	clear(w.store.commits)
+	w.store.fired = false
 	w.store.plan = func(p, i int) Fault {
 		if p == part && i == n {
+			w.store.fired = fault != None
 			return fault
 		}
 		return None
