@@ -20,16 +20,22 @@ const (
 	partEpoch
 )
 
+// The turns of a send: a file has one more commit, the reference to its blob.
+const (
+	inlineTurns = 4
+	fileTurns   = 5
+)
+
 // orders are all orders of a send's turns, a join and an epoch publication.
-func orders() (all [][]int) {
-	for join := range 5 {
-		for epoch := range 5 {
+func orders(turns int) (all [][]int) {
+	for join := range turns + 1 {
+		for epoch := range turns + 1 {
 			for _, joinFirst := range []bool{true, false} {
 				if join != epoch && !joinFirst {
 					continue
 				}
 				var o []int
-				for turn := range 5 {
+				for turn := range turns + 1 {
 					pair := []int{}
 					if join == turn {
 						pair = append(pair, partJoin)
@@ -55,6 +61,8 @@ type trouble struct {
 	fault        world.Fault
 	// dies: the sender never sees the answer, and is away when the others sync.
 	dies bool
+	// file: the content is a blob. own: the device that joins is the sender's.
+	file, own bool
 	// read is the read that fails, counted from 1, in the place of a commit.
 	read int
 	// counted gets the number of reads of each part.
@@ -69,9 +77,39 @@ func troubles() (all []trouble) {
 		}
 	}
 	for _, f := range world.Faults {
-		all = append(all, trouble{part: partJoin, fault: f, dies: true}, trouble{part: partEpoch, fault: f, dies: true})
+		for _, dies := range []bool{false, true} {
+			all = append(all, trouble{part: partJoin, fault: f, dies: dies}, trouble{part: partEpoch, fault: f, dies: dies})
+		}
 	}
 	return all
+}
+
+// TestNoOrphanOfAFileOrAnOwnDevice: the same with a file, whose first commit is
+// the reference to its blob, and with a device that joins the sender's account,
+// whose list the second look reads, too. Every third order.
+func TestNoOrphanOfAFileOrAnOwnDevice(t *testing.T) {
+	for _, kind := range []trouble{{file: true}, {own: true}} {
+		turns, commits := inlineTurns, 2
+		if kind.file {
+			turns, commits = fileTurns, 3
+		}
+		some := orders(turns)
+		for commit := range commits {
+			for i, f := range world.Faults {
+				tr := kind
+				tr.commit, tr.fault, tr.dies = commit, f, (commit+i)%2 == 0
+				t.Run(fmt.Sprintf("file=%v %d %v dies=%v", tr.file, commit, f, tr.dies), func(t *testing.T) {
+					t.Parallel()
+					for n := i % 3; n < len(some); n += 3 {
+						world.Run(t, 1, func(w *world.World) { interleave(t, w, some[n], tr) })
+						if t.Failed() {
+							t.Fatalf("order %v", some[n])
+						}
+					}
+				})
+			}
+		}
+	}
 }
 
 // TestNoOrphanWhateverTheOrder: a send, a device that joins and an epoch that is
@@ -80,13 +118,13 @@ func troubles() (all []trouble) {
 // has, for every current device, a wrap or an open request, and once the sender
 // is back it opens everywhere, once.
 func TestNoOrphanWhateverTheOrder(t *testing.T) {
-	if n := len(orders()); n != 30 {
+	if n := len(orders(inlineTurns)); n != 30 {
 		t.Fatalf("%d orders", n)
 	}
 	for _, tr := range troubles() {
 		t.Run(fmt.Sprintf("%d.%d %v dies=%v", tr.part, tr.commit, tr.fault, tr.dies), func(t *testing.T) {
 			t.Parallel()
-			for _, o := range orders() {
+			for _, o := range orders(inlineTurns) {
 				world.Run(t, 1, func(w *world.World) { interleave(t, w, o, tr) })
 				if t.Failed() {
 					t.Fatalf("order %v", o)
@@ -101,7 +139,7 @@ func TestNoOrphanWhateverTheOrder(t *testing.T) {
 func TestNoOrphanWhateverReadFails(t *testing.T) {
 	tried := make([]atomic.Int32, 3)
 	t.Run("orders", func(t *testing.T) {
-		for _, o := range orders() {
+		for _, o := range orders(inlineTurns) {
 			t.Run(fmt.Sprint(o), func(t *testing.T) {
 				t.Parallel()
 				var reads [3]int
@@ -141,9 +179,16 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	if !b1.Perform("epoch/") {
 		t.Fatal("no challenge")
 	}
-	b2 := bob.NewDevice()
-	m := a.Send(message.Keep, bob)
+	joiner := bob.NewDevice()
+	current := []*world.Device{b1, joiner}
+	if tr.own {
+		joiner, current = ana.NewDevice(), []*world.Device{b1}
+	}
+	m := a.SendContent(a.Content(tr.file), message.Keep, message.MaxLife, bob)[0]
 	m.ID()
+	if tr.file && !a.Perform("upload/") {
+		t.Fatal("nothing is uploaded")
+	}
 	if tr.dies {
 		w.Net = func(x *world.Exchange) world.Fate {
 			if _, ok := x.Request.(*resealv1.SendRequest); ok {
@@ -157,13 +202,13 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	} else {
 		w.FailAt(tr.part, tr.commit, tr.fault)
 	}
-	published := false
+	sent, published := false, false
 	w.Interleave(order,
-		func() { a.Perform("send/") },
-		func() { _ = b2.Join() },
+		func() { sent = a.Perform("send/") },
+		func() { _ = joiner.Join() },
 		func() { published = b1.Perform("publish/") })
-	if !published {
-		t.Fatal("no epoch was published")
+	if !sent || !published {
+		t.Fatalf("the send was made: %v, an epoch published: %v", sent, published)
 	}
 	if plans := tr.read > 0 || tr.fault != world.None; plans != w.Fired() {
 		t.Fatalf("a fault was planned: %v; it happened: %v", plans, w.Fired())
@@ -176,10 +221,10 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	if tr.dies {
 		a.Stop()
 	}
-	if err := b2.Join(); err != nil { // its outcome is read back
+	if err := joiner.Join(); err != nil { // its outcome is read back
 		t.Fatal(err)
 	}
-	b2.Start()
+	joiner.Start()
 	b1.Disconnect()
 	b1.Connect()
 	w.Run()
@@ -191,8 +236,8 @@ func interleave(t *testing.T, w *world.World, order []int, tr trouble) {
 	}
 	w.Run()
 	w.Advance(10 * time.Second)
-	w.Readable(m, b1, b2)
-	for _, d := range []*world.Device{b1, b2} {
+	w.Readable(m, current...)
+	for _, d := range current {
 		if n := len(d.State.Names("in/")); n != 1 {
 			t.Fatalf("%s has %d messages", d.Name, n)
 		}
