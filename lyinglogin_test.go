@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,8 +102,13 @@ func TestLoginAtALyingServer(t *testing.T) {
 				}
 			}
 			if !c.fresh {
+				before := sealed(t, phone.Dir())
 				if _, _, err := phone.LogIn(ctx(t), "ana", []byte(secret+"ana")); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
 					t.Errorf("installation with a section: %v, which should name the %s", err, c.names)
+				}
+				// All but the last lie are seen before the section is touched.
+				if c.name != "short session share" && !maps.Equal(sealed(t, phone.Dir()), before) {
+					t.Error("a section was written")
 				}
 			}
 		})
@@ -218,10 +224,9 @@ func TestLyingDirectory(t *testing.T) {
 			k.AccountId, k.List, k.Certificates = eves.AccountId, eves.List, eves.Certificates
 		}))
 		defer l.tell(lies{})
-		if err := send(t); err == nil {
-			t.Error("a message to ben went to eve")
-		} else {
-			t.Logf("send: %v", err)
+		var other *reseal.RenamedError
+		if err := send(t); !errors.As(err, &other) {
+			t.Errorf("send: %v", err)
 		}
 	})
 	var told atomic.Int64
@@ -282,6 +287,14 @@ func TestLyingDirectory(t *testing.T) {
 			t.Errorf("got %q", body)
 		}
 	})
+	// The sends that were refused are nowhere: not at ben's, not with ana.
+	settled(t, ben)
+	if got, err := ben.Inbox(ctx(t), reseal.InboxOptions{Ended: true}); err != nil || len(got) != 3 {
+		t.Errorf("ben has had %d messages, not the three that were sent, %v", len(got), err)
+	}
+	if sent, err := ana.Inbox(ctx(t), reseal.InboxOptions{Sent: true, Ended: true}); err != nil || len(sent) != 5 {
+		t.Errorf("ana has sent %d messages, not five, %v", len(sent), err)
+	}
 	for _, m := range inboxOf(t, eve) {
 		if m.State == client.IsReady {
 			continue

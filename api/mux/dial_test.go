@@ -221,6 +221,10 @@ func TestLyingServer(t *testing.T) {
 			if _, err := callEcho(t.Context(), c, ""); connect.CodeOf(err) != connect.CodeUnavailable || !errors.Is(err, mux.ErrViolation) {
 				t.Errorf("call = %v", err)
 			}
+			<-c.Done() // the whole connection, and not the call alone
+			if !errors.Is(c.Err(), mux.ErrViolation) {
+				t.Errorf("connection = %v", c.Err())
+			}
 		})
 	}
 	// Streams have more ways: more than the window.

@@ -15,8 +15,8 @@ func Page() string {
 	fmt.Fprintf(&b, `# What a lying server tries
 
 The server is not trusted with contents, keys or the truth. These are %d attacks by a server, alone, with a thief or with
-somebody who got the same content; each is a test (package internal/attacks, and for those with a file name the test that is
-named). After every one that is played in the deterministic world it is checked as well that the lie was told at all, that no key
+somebody who got the same content. Each has a test: package internal/attacks plays it, or the test that is named with its file does. Of
+those a rule holds only that the test is there; that it shows what its row says, people have read, row by row. After every one that is played in the deterministic world it is checked as well that the lie was told at all, that no key
 went to a device outside a list that its account signed, that nothing is shown that nobody sent, that no pinned key moved, and
 that everything opens once the server is honest again.
 

@@ -14,8 +14,8 @@ var real = Group{"Logins, blobs and connections, at a real server", []Attack{
 	at("login-list-of-another-account", mixup, wrongServer, "lyinglogin_test.go TestLoginAtALyingServer/somebody's list"),
 	at("login-list-withheld", "suppression", wrongServer, "lyinglogin_test.go TestLoginAtALyingServer/no list"),
 	at("login-list-of-a-newer-format", "downgrade and confusion of formats", newerProgram, "lyinglogin_test.go TestLoginAtALyingServer/newer list"),
-	at("opaque-answer-altered", "a server without the account's record (RFC 9807, section 10)", "the login fails as with a wrong password", "lyinglogin_test.go TestLoginAtALyingServer/altered KE2"),
-	at("opaque-answer-cut", malleable, "the login fails as with a wrong password", "lyinglogin_test.go TestLoginAtALyingServer/cut KE2"),
+	at("opaque-answer-altered", "a server without the account's record (RFC 9807, section 10)", "the login fails as with a wrong password, and changes nothing here", "lyinglogin_test.go TestLoginAtALyingServer/altered KE2"),
+	at("opaque-answer-cut", malleable, "the login fails as with a wrong password, and changes nothing here", "lyinglogin_test.go TestLoginAtALyingServer/cut KE2"),
 	at("login-book-altered", malleable, wrongServer, "lyinglogin_test.go TestLoginAtALyingServer/altered book"),
 	at("login-book-older", "rollback", wrongServer, "lyinglogin_test.go TestLoginAtALyingServer/older book"),
 	at("login-book-withheld", "suppression", wrongServer, "lyinglogin_test.go TestLoginAtALyingServer/no book"),
@@ -27,7 +27,7 @@ var real = Group{"Logins, blobs and connections, at a real server", []Attack{
 	at("lookup-list-withheld", "suppression", notSent, "lyinglogin_test.go TestLyingDirectory/no list"),
 	at("lookup-list-of-another-account", mixup, notSent, "lyinglogin_test.go TestLyingDirectory/somebody's list"),
 	at("lookup-handle-exchanged", "wrong keys for a name", notSent, "lyinglogin_test.go TestLyingDirectory/another handle"),
-	at("lookup-account-exchanged", "wrong keys for a name that is pinned", notSent, "lyinglogin_test.go TestLyingDirectory/somebody's account"),
+	at("lookup-account-exchanged", "wrong keys for a name that is pinned", "nothing is sent to anybody, and the error says that the name is another account's now", "lyinglogin_test.go TestLyingDirectory/somebody's account"),
 	at("inline-altered", malleable, notShown, "lying_test.go TestAlteredMessageShowsNothingAndOpensLater/inline"),
 	at("inline-cut", "truncation", notShown, "lying_test.go TestAlteredMessageShowsNothingAndOpensLater/inline cut"),
 	at("segment-list-altered", malleable, notShown, "lying_test.go TestAlteredMessageShowsNothingAndOpensLater/segments"),
@@ -42,11 +42,11 @@ var real = Group{"Logins, blobs and connections, at a real server", []Attack{
 }}
 
 const (
-	wrongServer  = "refused as the server's fault; the password is not blamed, nothing of the vault changes"
+	wrongServer  = "refused as the server's fault; the password is not blamed, nobody is logged in, what is sealed here stays and opens at the next login"
 	newerProgram = "refused with the word that an update is needed"
-	notSent      = "nothing is sent, and the error says that the server is wrong"
+	notSent      = "nothing is sent to anybody, and the error says that the server is wrong"
 	notShown     = "nothing of it is shown; the true one opens"
-	hangsUp      = "the connection ends, the program goes on"
+	hangsUp      = "the whole connection ends as broken by the server; the program goes on"
 )
 
 func at(name, models, must, test string) Attack {
