@@ -153,11 +153,20 @@ type EndedError = client.EndedError
 // could try to do. Its Reason and Suggestions are for people.
 type WeakPasswordError = password.Weak
 
-// RateError: too many calls; After says when to come back.
-type RateError struct{ After time.Duration }
+// RateError: too much of something in too short a time. Limit is the server's name
+// for it, as docs/operators.md has them ("login_handle"), and may be empty; After
+// says when to come back.
+type RateError struct {
+	Limit string
+	After time.Duration
+}
 
 func (e *RateError) Error() string {
-	return fmt.Sprintf("reseal: too many calls; come back in %v", e.After)
+	s := "reseal: too many calls"
+	if e.Limit != "" {
+		s += " (" + e.Limit + ")"
+	}
+	return fmt.Sprintf("%s; come back in %v", s, e.After.Round(time.Second))
 }
 
 // ClockError is ErrClock with the difference: positive when the device's clock
@@ -273,7 +282,7 @@ func (in *Installation) callError(err error) error {
 	case resealv1.Reason_REASON_INVITE:
 		return ErrInvite
 	case resealv1.Reason_REASON_RATE:
-		return &RateError{time.Duration(d.RetryAfterMs) * time.Millisecond}
+		return &RateError{d.Limit, time.Duration(d.RetryAfterMs) * time.Millisecond}
 	case resealv1.Reason_REASON_NO_RESET:
 		return ErrNoReset
 	case resealv1.Reason_REASON_NOT_DUE:

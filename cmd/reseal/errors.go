@@ -235,5 +235,6 @@ func plain(err error) string {
 	for head, rest, more := strings.Cut(text, ": "); more && strings.HasPrefix(rest, head+": "); head, rest, more = strings.Cut(text, ": ") {
 		text = rest
 	}
-	return strings.ReplaceAll(text, "\n", "; ")
+	// Some of it may be a server's words, and terminals obey some characters.
+	return terminal.Line(strings.ReplaceAll(text, "\n", "; "))
 }

@@ -189,6 +189,8 @@ func TestErrorsSpeakPlainly(t *testing.T) {
 		&reseal.AccountError{Handle: "ana", Err: reseal.ErrOffline}:          "no server answers for ana",
 		fmt.Errorf("reseal: to ben: %w", &reseal.LimitError{Limit: "wraps"}): "to ben: over the server's limit: wraps",
 		errors.Join(errors.New("reseal: a"), errors.New("vault: b")):         "a; b",
+		&reseal.RateError{Limit: "login_handle", After: 90 * time.Second}:    "too many calls (login_handle); come back in 1m30s",
+		&reseal.QuotaError{Quota: "\x1b]0;you\a\u202e", After: time.Hour}:    "the server's quota is used up: \ufffd]0;you\ufffd\ufffd; again in 1h0m0s",
 	} {
 		if _, text, _ := c.explain(err); text != want {
 			t.Errorf("%v: %q, want %q", err, text, want)
