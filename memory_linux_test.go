@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reseal/reseal"
 )
 
@@ -109,6 +111,71 @@ func (c *child) found(needles [][]byte, names []string) map[string]int {
 	return n
 }
 
+// hidden names memory of a process that a debugger cannot read, so that the
+// process has to show it itself.
+const hidden = "hidden memory"
+
+// tellHidden tells the pages of memfd_secret that this process has. The kernel
+// gives them to nobody but their owner, by a system call that copies.
+func tellHidden(tell func(name string, b []byte)) error {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	defer to.Close()
+	for l := range strings.Lines(string(maps)) {
+		var at, end uintptr
+		if !strings.Contains(l, "/secretmem") {
+			continue
+		}
+		if _, err := fmt.Sscanf(l, "%x-%x", &at, &end); err != nil {
+			return err
+		}
+		for ; at < end; at += 4096 {
+			if n, _, errno := unix.Syscall(unix.SYS_WRITE, to.Fd(), at, 4096); n != 4096 {
+				return fmt.Errorf("%d bytes: %w", n, errno)
+			}
+			b := make([]byte, 4096)
+			if _, err := io.ReadFull(from, b); err != nil {
+				return err
+			}
+			tell(hidden, b)
+			clear(b)
+		}
+	}
+	return nil
+}
+
+// apart takes what a process told of its hidden memory out of its secrets.
+func apart(told [][]byte, names []string) (needles [][]byte, of []string, pages [][]byte) {
+	for i, b := range told {
+		if names[i] == hidden {
+			pages = append(pages, b)
+			continue
+		}
+		needles, of = append(needles, b), append(of, names[i])
+	}
+	return needles, of, pages
+}
+
+// among counts the needles in pages.
+func among(pages, needles [][]byte, names []string) map[string]int {
+	n := map[string]int{}
+	for _, p := range pages {
+		for i, s := range needles {
+			if c := bytes.Count(p, s); c > 0 {
+				n[names[i]] += c
+			}
+		}
+	}
+	return n
+}
+
 // sectionKeys are the keys that each slot of the file has if it is the one that
 // is sealed under a server share (spec/shares.md, section 4).
 func sectionKeys(t *testing.T, home string, server []byte) (all [][]byte) {
@@ -189,7 +256,7 @@ func leftAfterLogout(t *testing.T) map[string]int {
 			}
 		}
 	}()
-	needles, names := c.step(w.url, pass, "bob")
+	needles, names, pages := apart(c.step(w.url, pass, "bob"))
 	for _, k := range sectionKeys(t, home, needles[slices.Index(names, "server share")]) {
 		needles, names = append(needles, k), append(names, "section key")
 	}
@@ -205,7 +272,17 @@ func leftAfterLogout(t *testing.T) map[string]int {
 	if len(before) < 6 {
 		t.Errorf("before logout, only %d kinds of secrets are found", len(before))
 	}
-	c.step("")
+	// What nobody else can read is in there, where the kernel has such memory, and
+	// gone at once with the logout.
+	locked := among(pages, needles, names)
+	t.Logf("before, in %d hidden pages: %v", len(pages), locked)
+	if len(pages) > 0 && (locked["section key"] == 0 || locked["server share"] == 0) {
+		t.Errorf("before logout, in hidden memory: %v: the search proves nothing", locked)
+	}
+	_, _, pages = apart(c.step(""))
+	if left := among(pages, needles, names); len(left) > 0 {
+		t.Errorf("after logout, in hidden memory: %v", left)
+	}
 	// It takes a moment: goroutines end, and the garbage of each is overwritten.
 	var after map[string]int
 	for end := time.Now().Add(8 * time.Second); ; time.Sleep(500 * time.Millisecond) {

@@ -22,8 +22,9 @@ var canary []byte
 
 // lifeOfSecrets is a process that signs up, writes, reads, and logs out. It
 // takes lines from its standard input: the server's URL, a password, the handle
-// of a peer; then an empty line before each step. It tells its secrets, masked,
-// a line each, and an empty line after each step.
+// of a peer; then an empty line before each step. It tells its secrets and the
+// memory that no other process can read, masked, a line each, and an empty line
+// after each step.
 func lifeOfSecrets(home string) int {
 	if err := live(home, os.Stdin); err != nil {
 		fmt.Println("error", err)
@@ -58,6 +59,9 @@ func live(home string, in io.Reader) error {
 	}
 	tell("canary", canary)
 	tell("password", pass)
+	if err := tellHidden(tell); err != nil {
+		return err
+	}
 	fmt.Println()
 	line(in)
 	if _, err := a.LogOut(ctx, reseal.LogOutOptions{}); err != nil {
@@ -65,6 +69,9 @@ func live(home string, in io.Reader) error {
 	}
 	clear(canary)
 	clear(pass)
+	if err := tellHidden(tell); err != nil {
+		return err
+	}
 	fmt.Println()
 	line(in)
 	runtime.KeepAlive(i)
