@@ -4,9 +4,10 @@
 //
 //   - macOS: the login keychain; Windows: the Credential Manager. Both survive a
 //     restart and are there while the user is logged in.
-//   - Linux: the kernel's keyring of the user. It is in memory only: after a
-//     restart of the machine, and once the user has no process left, it is empty,
-//     and the accounts ask for their passwords. So it is for who wants that.
+//   - Linux: the kernel's keyring of the user, where the kernel lends it to this
+//     process (containers often forbid it). It outlasts every process, and is in
+//     memory only: after a restart of the machine it is empty, and the accounts ask
+//     for their passwords once. A machine that nobody attends has "file".
 //
 // Keyrings may be used from several goroutines.
 package keyring
@@ -21,6 +22,9 @@ import (
 // service is the name under which entries stand where they are shown to people.
 const service = "Reseal"
 
+// kernelName is what the keyring of Linux is called.
+const kernelName = "the kernel's keyring"
+
 // ErrNone: this system has no keyring of the kind.
 var ErrNone = errors.New("keyring: this system has none")
 
@@ -29,7 +33,7 @@ var Choices = []string{"auto", "file", "kernel"}
 
 // Choose gives the keyring that a user's word means, and what it is called:
 //
-//   - "auto" or "": the system's where it survives a restart, else none (nil);
+//   - "auto" or "": the system's where it has one for this process, else none (nil);
 //   - "file": none;
 //   - "kernel": that of Linux. Error ErrNone on other systems, and where the
 //     kernel does not let this process use it.
@@ -42,7 +46,7 @@ func Choose(word string) (k vault.Keyring, name string, err error) {
 		return nil, "", nil
 	case "kernel":
 		k, err = kernel()
-		return k, "the kernel's keyring", err
+		return k, kernelName, err
 	}
 	return nil, "", fmt.Errorf("keyring: %q is none of %q", word, Choices)
 }

@@ -49,10 +49,15 @@ func TestKernel(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	for _, word := range []string{"", "auto", "file"} {
-		if k, _, err := Choose(word); err != nil || k != nil {
-			t.Errorf("%q: %v, %v", word, k, err)
+	_, _, none := Choose("kernel")
+	for _, word := range []string{"", "auto"} {
+		k, name, err := Choose(word)
+		if err != nil || (k == nil) != (none != nil) || (k == nil) != (name == "") {
+			t.Errorf("%q: %v, %q, %v; the kernel's: %v", word, k, name, err, none)
 		}
+	}
+	if k, _, err := Choose("file"); err != nil || k != nil {
+		t.Errorf("%v, %v", k, err)
 	}
 	if _, _, err := Choose("sticky note"); err == nil {
 		t.Error("taken")

@@ -240,7 +240,7 @@ func sessionRecord(o *owner, in []reseal.LoggedIn) finding {
 	case o.ring == "":
 		f := good(check, "in a file that only this user can read: who copies the folder while somebody is logged in can log in as he")
 		if runtime.GOOS == "linux" {
-			f.Hint = "RESEAL_KEYRING=kernel keeps its key in the kernel's keyring, which is empty after a restart of the machine"
+			f.Hint = "RESEAL_KEYRING=file says so, or the kernel lends this process no keyring, as in many containers"
 		}
 		return f
 	case files > 0:

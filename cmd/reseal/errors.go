@@ -91,7 +91,7 @@ var kinds = []kind{
 	{"server", any_(reseal.ErrServer), "", "the server is broken or lies: nothing was taken from it; tell its operator, and compare safety numbers"},
 	{"removed", any_(reseal.ErrRemoved), "this device was removed from the account", `what is sealed here cannot be opened any more; "reseal login HANDLE" makes a new device`},
 	{"session_ended", any_(reseal.ErrSessionEnded), "the session has ended", `log in again: "reseal login HANDLE"`},
-	{"session_record", any_(reseal.ErrSessionRecord), "the session record does not open the account", `"reseal logout", then "reseal login HANDLE": the password opens what is here`},
+	{"session_record", any_(reseal.ErrSessionRecord), "the session record does not open the account", `"reseal login HANDLE", after a restart of the machine; else "reseal logout" first: the password opens what is here`},
 	{"not_logged_in", any_(reseal.ErrNotLoggedIn), "nobody is logged in here by that name", `"reseal login HANDLE" or "reseal signup HANDLE"; "reseal status" shows who is`},
 	{"logged_in", any_(reseal.ErrLoggedIn), "logged in here already", `"reseal status" shows it; "reseal logout" ends it`},
 	{"handle_taken", any_(reseal.ErrHandleTaken), "the handle is taken", "choose another; if it is yours, log in"},

@@ -25,9 +25,10 @@ func newLogin(c *cli) *cobra.Command {
 device and everything sealed with it again; otherwise a new device is made, and
 devices that are online hand over the keys of what waits.
 
-After a restart no password is asked for. What that takes lies in the system's
-keyring on macOS and Windows, and in a file on Linux; RESEAL_KEYRING=file or
-kernel chooses otherwise ("reseal doctor" says what it means).`,
+Later commands ask for no password. What that takes lies in the system's keyring,
+or in a file where there is none. That of Linux, the kernel's, is empty after a
+restart of the machine: then log in once more, or set RESEAL_KEYRING=file where
+nobody is there to type ("reseal doctor" says what it means).`,
 		Example: "  reseal login ana\n  reseal --home ~/other login ana\n  reseal login ana --wait 1m",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

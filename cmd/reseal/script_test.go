@@ -35,6 +35,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(processVar) != "" {
 		main()
 	}
+	if programs[strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")] == nil {
+		// Homes of tests leave nothing in the keyring of who runs them.
+		_ = os.Setenv("RESEAL_KEYRING", "file")
+	}
 	testscript.Main(m, programs)
 }
 
@@ -46,6 +50,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("RESEAL_PASSWORD", "correct horse battery staple")
+			env.Setenv("RESEAL_KEYRING", "file")
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "nobody"))
 			env.Values[authorityKey{}] = newAuthority()
 			env.Values[processesKey{}] = &processes{byName: map[string]*process{}}

@@ -81,7 +81,7 @@ func newReader(t *testing.T) *reader {
 	r := &reader{t: t, dir: t.TempDir()}
 	bin := filepath.Join(r.dir, "bin")
 	r.env = append(os.Environ(), "GOBIN="+bin, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"),
-		"HOME="+r.dir, "RESEAL_PASSWORD=seven otters juggle lanterns", "RESEAL_HOME=", "RESEAL_SERVER=", "XDG_DATA_HOME=",
+		"HOME="+r.dir, "RESEAL_PASSWORD=seven otters juggle lanterns", "RESEAL_HOME=", "RESEAL_SERVER=", "RESEAL_KEYRING=file", "XDG_DATA_HOME=",
 		// HOME is another one: Go's caches and settings stay where they are.
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOPATH="+goEnv(t, "GOPATH"), "GOENV="+goEnv(t, "GOENV"))
 	photo := bytes.Repeat([]byte{0xff, 0xd8, 0xff, 0xe0}, 100_000)
