@@ -185,3 +185,28 @@ func TestHandedOverAtATerminal(t *testing.T) {
 		t.Errorf("the agent is gone: %v", err)
 	}
 }
+
+// An agent that dies while its command asks something, or has asked: the command
+// ends, says what is known, and changed nothing.
+func TestAgentKilledAtAQuestion(t *testing.T) {
+	ana := newHome(t, newServer(t), "ana")
+	agent := ana.agent()
+	s := ana.at("passwd")
+	s.sees(`\[y/N\] $`)
+	s.types("n")
+	s.sees(`(?i)password[^\n]*: ?$`)
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ends(); err == nil || !strings.Contains(s.text(), errOwnerGone.Error()) {
+		t.Errorf("%v: %q", err, s.text())
+	}
+	if state, err := unix.IoctlGetTermios(int(s.keys.Fd()), unix.TCGETS); err != nil || state.Lflag&unix.ECHO == 0 {
+		t.Errorf("the terminal shows nothing that is typed from now on: %v", err)
+	}
+	if got := ana.run("status", "--json"); !strings.Contains(got, `"account":"ana"`) {
+		t.Errorf("afterwards: %s", got)
+	}
+	ana.run("logout")
+	ana.run("login", "ana") // by the password of before
+}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,11 +218,16 @@ func TestAgentKilledWhileOpening(t *testing.T) {
 	}
 }
 
-// TestAgentEndsInGoodOrder: on SIGTERM an agent finishes what it has begun, and
-// who watches goes on.
-func TestAgentEndsInGoodOrder(t *testing.T) {
+// TestWatchOutlivesTheAgent: whoever watches goes on, whether the agent ends in
+// good order or is killed.
+func TestWatchOutlivesTheAgent(t *testing.T) {
 	url := newServer(t)
-	ana := newHome(t, url, "ana")
+	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(end.String(), func(t *testing.T) { outlive(t, newHome(t, url, "ana"+strconv.Itoa(int(end))), end) })
+	}
+}
+
+func outlive(t *testing.T, ana *home, end syscall.Signal) {
 	agent := ana.agent()
 	watch := ana.command("watch", "--json")
 	out, err := watch.StdoutPipe()
@@ -245,10 +251,10 @@ func TestAgentEndsInGoodOrder(t *testing.T) {
 		}
 	}
 	awaitConnected()
-	if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := agent.Process.Signal(end); err != nil {
 		t.Fatal(err)
 	}
-	if err := agent.Wait(); err != nil {
+	if err := agent.Wait(); err != nil && end == syscall.SIGTERM {
 		t.Errorf("agent: %v %s", err, agent.Stderr)
 	}
 	awaitConnected()
