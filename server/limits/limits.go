@@ -34,6 +34,9 @@ const (
 	// so that a stranger does not keep the owner of a handle out.
 	LoginHandle = "login_handle"
 	// LoginHandleAll counts logins begun, by handle, from all networks together.
+	// Whoever uses it up keeps the owner out of a new phone, so that it takes many
+	// networks to do so; a password that clients let pass, 2e10 guesses, still
+	// holds for decades.
 	LoginHandleAll = "login_handle_all"
 	// LoginKnown counts logins begun by an installation that the account knows,
 	// by handle and installation, in the place of the three above.
@@ -103,7 +106,7 @@ func Default() Config {
 			Signup:         {1.0 / 30, 20},
 			Login:          {0.5, 60},
 			LoginHandle:    {1.0 / 6, 20},
-			LoginHandleAll: {1, 200},
+			LoginHandleAll: {20, 2000},
 			LoginKnown:     {1.0 / 6, 20},
 			RecoveryKnown:  {1.0 / 60, 10},
 			Installation:   {1.0 / (3 * 24 * 3600), 10},
