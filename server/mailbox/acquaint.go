@@ -16,6 +16,10 @@ import (
 // StrangersQuota is the name of the quota of Service.Strangers in a refusal.
 const StrangersQuota = "strangers written to in a day"
 
+// UnansweredQuota is the name in a refusal of what one account may write to
+// another that has never answered.
+const UnansweredQuota = "messages to somebody who has not answered"
+
 // address notes that an account writes to another one, and refuses it where that
 // would be one stranger too many today; it tells whether the sender is a stranger
 // to the recipient. A stranger is who has neither written to

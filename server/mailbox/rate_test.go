@@ -9,6 +9,7 @@ import (
 	"github.com/reseal/reseal/message"
 	"github.com/reseal/reseal/server"
 	"github.com/reseal/reseal/server/limits"
+	"github.com/reseal/reseal/server/mailbox"
 )
 
 // limited is a world in which some kinds are limited, and no others.
@@ -85,7 +86,7 @@ func TestStrangersRate(t *testing.T) {
 		send(t, d, first)
 		send(t, d, d.Compose(bob.Account, nil).Request())
 		_, err := d.C.Mailbox.Send(ctx, d.Compose(bob.Account, nil).Request())
-		if r := refusal.Detail(err); r.GetReason() != resealv1.Reason_REASON_RATE || r.Limit != limits.InboxStranger || r.RetryAfterMs == 0 {
+		if r := refusal.Detail(err); r.GetReason() != resealv1.Reason_REASON_LIMIT || r.Limit != mailbox.UnansweredQuota || r.RetryAfterMs == 0 {
 			t.Errorf("%v", err)
 		}
 		send(t, d, first) // a repeat is no new one

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
@@ -235,7 +236,9 @@ func (s *Service) room(m *sending, stranger, blocked bool) error {
 	from, to, kib := string(m.h.Sender[:]), string(m.h.Recipient[:]), m.kib()
 	if stranger {
 		if err := s.Limiter.Allow("inbox_stranger", from+to); err != nil {
-			return err
+			// As a quota, for a person to hear of: what is merely too fast is
+			// repeated by the sender's device, which would be for hours here.
+			return refusal.Quota(UnansweredQuota, time.Duration(refusal.Detail(err).GetRetryAfterMs())*time.Millisecond)
 		}
 	}
 	if err := s.Limiter.Allow("inbox", from+to); err != nil {
