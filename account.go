@@ -128,7 +128,7 @@ func (a *Account) Skew() (offset time.Duration, known bool) { return a.remote.li
 
 // Online waits until the account is connected and has read everything that
 // waits for it. Without a server, and when the connection is lost meanwhile, it
-// fails with ErrOffline at once; with ErrFull, or what else the disk says, where
+// fails with ErrOffline at once, or ErrOtherServer; with ErrFull, or what else the disk says, where
 // what came could not be stored.
 func (a *Account) Online(ctx context.Context) error {
 	for {

@@ -229,8 +229,9 @@ func (e *AccountError) Unwrap() error { return e.Err }
 // Resume opens every account that is logged in here, with the server's half of
 // its session share. The accounts that could be opened are returned beside an
 // error that joins an *AccountError for each other: ErrOffline when its server
-// does not answer, ErrSessionEnded when the session was ended (its record is
-// removed then).
+// does not answer, ErrOtherServer when another one does (the login stays as it
+// is), ErrSessionEnded when its server has ended the session (its record is
+// removed then, and Ended tells of it).
 func (in *Installation) Resume(ctx context.Context) ([]*Account, error) {
 	sessions, err := in.vault.Sessions()
 	errs := []error{vaultError(err)}
