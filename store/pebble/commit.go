@@ -144,8 +144,9 @@ func (s *Store) commitGroup(taken []*commit) []error {
 	now := s.options.Clock()
 	for i, c := range taken {
 		switch {
-		case c.ctx.Err() != nil: // answered as unknown already
-			answers[i] = store.ErrUnknown
+		case c.ctx.Err() != nil:
+			// Who waits may see the answer before the end of its context.
+			answers[i] = fmt.Errorf("%w: %w", store.ErrUnknown, c.ctx.Err())
 		case c.sweep != nil && veryFull == nil:
 			answers[i] = s.sweepRows(g, c.sweep)
 		case c.sweep != nil:
