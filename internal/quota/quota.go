@@ -77,6 +77,9 @@ func (t *Tally) Take(ctx context.Context, key string, bytes int64, count func(co
 // TakeOfHalf is Take for those who may only use what is above half of the room:
 // the other half is for others, whoever has filled the first.
 func (t *Tally) TakeOfHalf(ctx context.Context, key string, bytes int64, count func(context.Context) (Count, error)) (done func(), err error) {
+	if t == nil {
+		return func() {}, nil
+	}
 	return t.take(ctx, key, bytes, count, spare{max(t.items, 0) / 2, max(t.bytes, 0) / 2})
 }
 

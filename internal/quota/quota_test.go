@@ -215,3 +215,18 @@ func TestSet(t *testing.T) {
 		}
 	}
 }
+
+// No tally bounds nothing, for those who may use a half of it neither.
+func TestNoTally(t *testing.T) {
+	var none *Tally
+	s := new(shelf)
+	for _, take := range []func(context.Context, string, int64, func(context.Context) (Count, error)) (func(), error){
+		none.Take, none.TakeOfHalf, NewTally("blobs", 0, "blob-bytes", 0, time.Now).TakeOfHalf,
+	} {
+		done, err := take(ctx, "a", 1<<40, s.count)
+		if err != nil || s.counts != 0 {
+			t.Fatalf("%v, %d counts", err, s.counts)
+		}
+		done()
+	}
+}
