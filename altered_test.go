@@ -66,35 +66,36 @@ func TestAlteredBlob(t *testing.T) {
 	flipAt := func(i int) func([]byte) []byte {
 		return func(b []byte) []byte { b[(i+len(b))%len(b)] ^= 0x10; return b }
 	}
+	truth := errors.New("truth")
 	for _, c := range []struct {
 		name string
 		do   func()
+		want error
 	}{
-		{"first byte", change("00000000", flipAt(0))},
-		{"a byte within", change("00000000", flipAt(5<<20))},
-		{"last byte", change("00000001", flipAt(-1))},
-		{"cut", change("00000001", func(b []byte) []byte { return b[:len(b)-1] })},
-		{"cut a lot", change("00000001", func(b []byte) []byte { return b[:100] })},
-		{"longer", change("00000001", func(b []byte) []byte { return append(b, 0) })},
-		{"empty", change("00000000", func([]byte) []byte { return nil })},
-		{"segment list", change("segments", flipAt(-3))},
-		{"segment list cut", change("segments", func(b []byte) []byte { return b[:len(b)-32] })},
-		{"part gone", func() { _ = os.Remove(filepath.Join(folder, "00000001")) }},
-		{"segment list gone", func() { _ = os.Remove(filepath.Join(folder, "segments")) }},
+		{"first byte", change("00000000", flipAt(0)), reseal.ErrAltered},
+		{"a byte within", change("00000000", flipAt(5<<20)), reseal.ErrAltered},
+		{"last byte", change("00000001", flipAt(-1)), reseal.ErrAltered},
+		{"cut", change("00000001", func(b []byte) []byte { return b[:len(b)-1] }), reseal.ErrCutOff},
+		{"cut a lot", change("00000001", func(b []byte) []byte { return b[:100] }), reseal.ErrCutOff},
+		{"longer", change("00000001", func(b []byte) []byte { return append(b, 0) }), truth},
+		{"empty", change("00000000", func([]byte) []byte { return nil }), reseal.ErrCutOff},
+		{"segment list", change("segments", flipAt(-3)), reseal.ErrAltered},
+		{"segment list cut", change("segments", func(b []byte) []byte { return b[:len(b)-32] }), reseal.ErrCutOff},
+		{"part gone", func() { _ = os.Remove(filepath.Join(folder, "00000001")) }, reseal.ErrGone},
+		{"segment list gone", func() { _ = os.Remove(filepath.Join(folder, "segments")) }, reseal.ErrGone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.do()
 			// Where the server serves what was sent all the same (a part that has
 			// become longer, say), that is shown and nothing else.
-			truth := errors.New("truth")
 			err := ben.Open(withTimeout(t, 30*time.Second), id, func(c reseal.Content) error {
 				if b, err := io.ReadAll(c.Reader); err != nil || !bytes.Equal(b, file) {
 					t.Errorf("shown: %d bytes, %v", len(b), err)
 				}
 				return truth
 			}, nil)
-			if !errors.Is(err, truth) && !errors.Is(err, reseal.ErrAltered) && !errors.Is(err, reseal.ErrGone) {
-				t.Errorf("open: %v", err)
+			if !errors.Is(err, c.want) {
+				t.Errorf("open: %v, want %v", err, c.want)
 			}
 			if s := state(t, ben, id); s != client.IsReady {
 				t.Errorf("the message is %s", s)

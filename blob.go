@@ -224,10 +224,9 @@ func (a *Account) download(ctx context.Context, f *os.File, path string, o clien
 		if !a.Connected() {
 			return // it goes on when the server is back
 		}
-		// The server is there and breaks off each time: part of the blob is
-		// missing.
+		// The server is there and it breaks off each time.
 		if fails++; fails >= maxFails {
-			cancel(as(ErrGone, err))
+			cancel(as(ErrCutOff, err))
 		}
 	}
 	_, err := remote.Download(ctx, transfer.Download{

@@ -106,6 +106,8 @@
 //   - [ErrUpdate], [ErrNewer]: the app is too old for this.
 //   - [ErrNotAtServer]: the server has forgotten the message; its sender can send
 //     it again.
+//   - [ErrCutOff]: the content comes off short each time; another network, or the
+//     server's operator, may help.
 //   - [ErrAltered], [ErrGone]: the content cannot be had. [ErrCopy]: the recovery
 //     code cannot bring the account back to a session that is lost.
 //   - [ErrBookFull]: what was decided about a contact is known on this device only.

@@ -90,6 +90,9 @@ var (
 	ErrNoStranger = errors.New("reseal: no stranger")
 	// ErrAltered: the ciphertext at the server is not what was sent.
 	ErrAltered = errors.New("reseal: the content was altered")
+	// ErrCutOff: the content comes off short each time. Part of it is missing at
+	// the server, or the network cuts off what is long.
+	ErrCutOff = errors.New("reseal: the content comes off short each time")
 	// ErrGone: the content is no longer at the server.
 	ErrGone = errors.New("reseal: the content is no longer at the server")
 	// ErrTooLarge: the content, or a part of its description, is over a limit.

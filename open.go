@@ -38,7 +38,7 @@ var ErrNotShown = errors.New("reseal: the content was not read to its end")
 // report, which may be nil, are "download".
 //
 // Errors: ErrUnknownMessage, ErrWaiting, ErrUpdate, ErrHeld, *EndedError,
-// ErrClaimed, ErrNotAtServer, ErrGone, ErrAltered, ErrOffline, ErrFull,
+// ErrClaimed, ErrNotAtServer, ErrGone, ErrAltered, ErrCutOff, ErrOffline, ErrFull,
 // ErrNotShown, and what show returned.
 func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) error, report func(stage string, done, total uint64)) error {
 	o, err := a.opening(id)
@@ -94,7 +94,7 @@ func (a *Account) Open(ctx context.Context, id MessageID, show func(Content) err
 // unreadable notes where a message cannot be had, for the figures, and returns
 // why.
 func (a *Account) unreadable(id MessageID, why error) error {
-	if errors.Is(why, ErrGone) || errors.Is(why, ErrAltered) || errors.Is(why, ErrNotAtServer) {
+	if errors.Is(why, ErrGone) || errors.Is(why, ErrCutOff) || errors.Is(why, ErrAltered) || errors.Is(why, ErrNotAtServer) {
 		a.stepLogged(client.Unreadable{ID: id})
 	}
 	return why

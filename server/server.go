@@ -241,7 +241,7 @@ func (s *Server) newBlobs(c Config, st store.Store) error {
 		Kept: quota.NewTally("blobs", c.Quotas.Blobs, "blob-bytes", c.Quotas.BlobBytes, c.Now),
 		Counters: blob.Counters{
 			BytesIn: s.metrics.Blob("bytes_in"), BytesOut: s.metrics.Blob("bytes_out"), Uploads: s.metrics.Blob("uploads"),
-			Completed: s.metrics.Blob("completed"), Abandoned: s.metrics.Blob("abandoned"), Collected: s.metrics.Blob("collected"),
+			Completed: s.metrics.Blob("completed"), Abandoned: s.metrics.Blob("abandoned"), Collected: s.metrics.Blob("collected"), Damaged: s.metrics.Blob("damaged"),
 			Refused: func(code string) { s.metrics.Count("blob_refusals", code) },
 		},
 	})

@@ -56,7 +56,7 @@ func TestClockOffByDaysAtTheCommand(t *testing.T) {
 		}
 	}
 	// So far ahead that all has expired by it: nothing is shown, nor erased.
-	m.refused("expired", "", m.skewed(40*day, "ben", "open", films[0]))
+	m.refused("expired", "clock", m.skewed(40*day, "ben", "open", films[0]))
 	if r := m.run(m.skewed(40*day, "ben", "inbox")); r.code != exitDone || strings.Contains(r.out, films[1]) {
 		t.Errorf("inbox: %s", r)
 	}

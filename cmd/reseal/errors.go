@@ -112,16 +112,17 @@ var kinds = []kind{
 	{"update", any_(reseal.ErrUpdate), "the message needs a newer version of the program", "update reseal"},
 	{"claimed", any_(reseal.ErrClaimed), "another device of yours is viewing the message", "it is free again 2 minutes after that device died"},
 	{"not_at_server", any_(reseal.ErrNotAtServer), "the server does not have this message; it may have been put back from a backup", "nothing of it was shown; ask the sender to send it again"},
-	{"viewed", endedAs(message.StateViewed), "the message was viewed, and is gone everywhere", ""},
-	{"expired", endedAs(message.StateExpired), "the message has expired, and is gone everywhere", ""},
-	{"unsent", endedAs(message.StateUnsent), "the message was unsent by its sender", ""},
+	{"viewed", endedAs(message.StateViewed), "the message was viewed, and is gone everywhere", "it could be viewed once; ask the sender to send it again"},
+	{"expired", endedAs(message.StateExpired), "the message has expired, and is gone everywhere", "ask the sender to send it again, with a longer --expires; if it should not be over yet, look at the clock of this machine"},
+	{"unsent", endedAs(message.StateUnsent), "the message was unsent by its sender", "nothing of it is left; ask the sender why"},
 	{"held", any_(reseal.ErrHeld), "the message is held back until you decide about its sender", `"reseal contacts" shows why; then "contacts trust" or "contacts unblock"`},
 	{"blocked", any_(reseal.ErrBlocked), "you have blocked that account", `"reseal contacts unblock HANDLE"`},
 	{"alarm", any_(reseal.ErrAlarm), "that account's keys changed in a way its old key does not vouch for", `ask the person elsewhere; "reseal contacts trust HANDLE" shows the safety number to compare`},
 	{"key_changed", any_(reseal.ErrKeyChanged), "that account's key is another one by now", `look again: "reseal contacts trust HANDLE" or "contacts verify HANDLE"`},
 	{"altered", any_(reseal.ErrAltered), "the content at the server is not what was sent: nothing of it was shown", "ask the sender to send it again, and tell the server's operator"},
 	{"not_shown", any_(reseal.ErrNotShown), "the content was not read to its end, and counts as not viewed", "open it again"},
-	{"gone", any_(reseal.ErrGone), "the content is no longer at the server", "ask the sender to send it again"},
+	{"cut_off", any_(reseal.ErrCutOff), "the content comes off short each time: nothing of it was shown", "try again, from another network, too; if it stays so, part of it is missing at the server: tell its operator, who may have it in a backup"},
+	{"gone", any_(reseal.ErrGone), "the content is no longer at the server", "ask the sender to send it again, or the server's operator for a backup"},
 	{"too_large", any_(reseal.ErrTooLarge), "", "send less at once"},
 	{"quota", typed[*reseal.QuotaError](nil), "", "wait until then; the quotas are the server operator's choice"},
 	{"rate", typed[*reseal.RateError](nil), "", "wait, and try again"},
@@ -169,7 +170,7 @@ var kinds = []kind{
 	{"full", any_(reseal.ErrFull, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), "the disk is full", "make room, or raise the limit that is in the way, and repeat: what was stored before is intact"},
 	{"key_file", any_(server.ErrKeyMissing, server.ErrKeyOther, server.ErrKeyDamaged, server.ErrKeyOpen), "", "without the right key file no account can log in: --key says where it is"},
 	{"listen", any_(syscall.EADDRINUSE, syscall.EADDRNOTAVAIL, syscall.EACCES), "", "another process may use the address: --listen and --metrics take others; port 0 picks one"},
-	{"failed", func(error) bool { return true }, "", ""},
+	{"failed", func(error) bool { return true }, "", `"reseal doctor" looks for what is wrong here`},
 }
 
 func kindOf(err error) kind {
@@ -228,7 +229,7 @@ func (c *cli) explain(err error) (k kind, text, hint string) {
 // plain is an error's text without the packages' names in it.
 func plain(err error) string {
 	text := err.Error()
-	for _, p := range []string{"reseal: ", "vault: ", "client: ", "identity: ", "capsule: ", "book: ", "server: ", "certs: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
+	for _, p := range []string{"reseal: ", "vault: ", "client: ", "identity: ", "capsule: ", "book: ", "backup: ", "server: ", "certs: ", "store: ", "password: ", "handover: ", "seal: ", "link: "} {
 		text = strings.ReplaceAll(text, p, "")
 	}
 	// One package's word for an error is often the other's as well.

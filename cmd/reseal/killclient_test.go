@@ -239,6 +239,6 @@ func TestClientKilledInAnOpen(t *testing.T) {
 	_ = c.Process.Kill()
 	_ = c.Wait()
 	g.open()
-	m.refused("viewed", "", m.typed("ana", "--server", g.url, "open", id))
+	m.refused("viewed", "ask the sender", m.typed("ana", "--server", g.url, "open", id))
 	viewed()
 }

@@ -112,7 +112,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		"ErrRemoved": reseal.ErrRemoved, "ErrHandleTaken": reseal.ErrHandleTaken, "ErrHandle": reseal.ErrHandle,
 		"ErrSignupClosed": reseal.ErrSignupClosed, "ErrUnknownMessage": reseal.ErrUnknownMessage, "ErrAmbiguous": reseal.ErrAmbiguous,
 		"ErrWaiting": reseal.ErrWaiting, "ErrUpdate": reseal.ErrUpdate, "ErrClaimed": reseal.ErrClaimed, "ErrNotAtServer": reseal.ErrNotAtServer, "ErrHeld": reseal.ErrHeld,
-		"ErrBlocked": reseal.ErrBlocked, "ErrAlarm": reseal.ErrAlarm, "ErrAltered": reseal.ErrAltered, "ErrGone": reseal.ErrGone,
+		"ErrBlocked": reseal.ErrBlocked, "ErrAlarm": reseal.ErrAlarm, "ErrAltered": reseal.ErrAltered, "ErrGone": reseal.ErrGone, "ErrCutOff": reseal.ErrCutOff,
 		"ErrTooLarge": reseal.ErrTooLarge, "ErrClock": reseal.ErrClock, "ErrBusy": reseal.ErrBusy, "ErrDamaged": reseal.ErrDamaged,
 		"ErrNewer": reseal.ErrNewer, "ErrFull": reseal.ErrFull, "ErrServerFull": reseal.ErrServerFull, "ErrClosed": reseal.ErrClosed,
 		"ErrLastDevice": reseal.ErrLastDevice, "ErrNoReset": reseal.ErrNoReset, "ErrUnknownDevice": reseal.ErrUnknownDevice, "ErrNotShown": reseal.ErrNotShown,

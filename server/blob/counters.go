@@ -11,6 +11,7 @@ type Counters struct {
 	Completed Counter           // blobs made live
 	Abandoned Counter           // uploads given up
 	Collected Counter           // blobs collected
+	Damaged   Counter           // reads of files that are missing or short
 	Refused   func(code string) // refusals by their name
 }
 

@@ -1,11 +1,14 @@
 package blob
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/reseal/reseal/api/blobs"
 	"github.com/reseal/reseal/identity"
@@ -142,6 +145,7 @@ func parseOffset(s string) (int64, bool) {
 func (s *Service) send(w http.ResponseWriter, r *http.Request, st *state, etag string, part span, pieces []Piece, length int64) error {
 	f, err := s.Bytes.Open(st.Object, pieces[0])
 	if err != nil {
+		s.lookForDamage(r, st, pieces[0], err)
 		return err
 	}
 	h := w.Header()
@@ -165,6 +169,7 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request, st *state, etag s
 	for i := 0; ; i++ {
 		n := min(left, blobs.PartSize-offset)
 		if err := s.copyPiece(w, f, offset, n); err != nil {
+			s.lookForDamage(r, st, pieces[i], err)
 			s.cut(err)
 		}
 		left, offset = left-n, 0
@@ -172,6 +177,7 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request, st *state, etag s
 			return nil
 		}
 		if f, err = s.Bytes.Open(st.Object, pieces[i+1]); err != nil {
+			s.lookForDamage(r, st, pieces[i+1], err)
 			s.cut(err)
 		}
 	}
@@ -189,6 +195,31 @@ func (s *Service) copyPiece(w http.ResponseWriter, f io.ReadSeekCloser, offset, 
 	count(s.Counters.BytesOut, sent)
 	return err
 }
+
+// lookForDamage tells the operator where a file is missing or short that the
+// record says is there. One that was collected meanwhile is none.
+func (s *Service) lookForDamage(r *http.Request, st *state, p Piece, err error) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, ErrNotFound) {
+		return
+	}
+	id, err := blobs.DecodeBytes32(r.PathValue("id"))
+	if err != nil {
+		return
+	}
+	// The record is read anew, and not under the request's context: who asked may
+	// have gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), damageTimeout)
+	defer cancel()
+	now, _, err := s.readState(ctx, id)
+	if err != nil || now == nil || now.Phase != live || now.Object != st.Object {
+		return
+	}
+	count(s.Counters.Damaged, 1)
+	s.Log.Error("blob: a file is missing or short: put it back from a backup", "folder", st.Object.String(), "piece", int(p))
+}
+
+// damageTimeout bounds the look at a record whose file is damaged.
+const damageTimeout = 10 * time.Second
 
 // cut ends an answer in the middle. The client sees that it is incomplete: the
 // connection or stream breaks off before Content-Length bytes.

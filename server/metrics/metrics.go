@@ -97,6 +97,7 @@ func New() *Metrics {
 	for name, help := range map[string]string{
 		"bytes_in": "Bytes of blobs stored.", "bytes_out": "Bytes of blobs sent.", "uploads": "Uploads begun.",
 		"completed": "Uploads completed.", "abandoned": "Uploads given up.", "collected": "Blobs collected.",
+		"damaged": "Reads of files that are missing or short.",
 	} {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "reseal_blob_" + name + "_total", Help: help})
 		m.blobs[name] = c
@@ -122,7 +123,7 @@ func (m *Metrics) Count(name, label string) {
 }
 
 // Blob is the counter of a thing that happens to blobs: bytes_in, bytes_out,
-// uploads, completed, abandoned, collected.
+// uploads, completed, abandoned, collected, damaged.
 func (m *Metrics) Blob(name string) prometheus.Counter { return m.blobs[name] }
 
 // Called notes how long a unary call took. The procedure must come from the
