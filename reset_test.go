@@ -182,9 +182,6 @@ func TestResetHoldsAnswers(t *testing.T) {
 		t.Fatalf("answered before the contact agreed: %v", s)
 	}
 	trust(t, ben, "ana")
-	// A new connection asks again at once.
-	w.down()
-	w.up()
 	if _, body := open(t, fresh, id); string(body) != "for later" {
 		t.Errorf("got %q", body)
 	}

@@ -317,6 +317,7 @@ func (s *step) outstanding() error {
 	s.reclaim()
 	s.outstandingBook()
 	s.freshEpoch()
+	s.dropHeldAsks()
 	s.askedBefore()
 	s.advance()
 	return nil

@@ -248,6 +248,7 @@ func (s *step) keepCopy(h message.Header, cek, r []byte) {
 // reconsider looks again at everything that may have waited for an account's
 // keys.
 func (s *step) reconsider(id identity.AccountID) {
+	s.releaseAsks(id)
 	if err := s.reopen(s.waiting(id)); err != nil {
 		s.tx.err = err
 		return

@@ -31,6 +31,11 @@ func (s *step) requested(ev *resealv1.RetryRequested, again bool) {
 		s.learn([]*resealv1.AccountKeys{ev.Requester}, passing)
 	}
 	p := s.peer(req.Account)
+	if p.alarm && !p.blocked {
+		s.holdAsk(r, ev)
+		s.count.Refusals += uint64(len(req.Messages))
+		return
+	}
 	if !p.known {
 		if !s.concerns(req) {
 			return
@@ -41,7 +46,7 @@ func (s *step) requested(ev *resealv1.RetryRequested, again bool) {
 	}
 	d, listed := p.list.Find(req.Device)
 	signed := listed && r.Verify(d.Key) == nil
-	if req.ListVersion > p.list.List.Version && !again {
+	if !again && (req.ListVersion > p.list.List.Version || s.certificateComes(req, p)) {
 		s.wantAccount(req.Account)
 		s.putOff(r.ID(), ev, again)
 		return
@@ -74,6 +79,14 @@ func (s *step) concerns(req retry.Request) bool {
 		rec, ok := s.record(id)
 		return ok && rec.h.Recipient == req.Account
 	})
+}
+
+// certificateComes tells whether the account was asked for, and the certificate
+// that the request names may be in the answer.
+func (s *step) certificateComes(req retry.Request, p peer) bool {
+	_, wanted := s.tx.get(prefixResolve + req.Account.String())
+	cert := p.certs[req.Device]
+	return wanted && (cert == nil || cert.Hash() != req.Cert)
 }
 
 // maxAsked bounds the requests that are put off; the asker repeats them.

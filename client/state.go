@@ -64,6 +64,7 @@ const (
 	prefixClient  = "client/"   // client/<client id>: was taken for sending
 	prefixNewer   = "newer/"    // newer/<hash>: a message of a version not read here
 	prefixAsked   = "asked/"    // asked/<request id>: somebody's request, not yet judged
+	prefixHeldAsk = "heldask/"  // heldask/<request id>: somebody's request, held back by an alarm
 	prefixStrange = "stranger/" // stranger/<message id>
 	prefixLeft    = "left/"     // left/<day>
 	prefixBy      = "by/"       // by/<account id>/<message id>: waits, and is from or (a copy) to the account
