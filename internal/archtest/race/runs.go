@@ -31,7 +31,7 @@ var (
 	// Owner is the command while homes change hands: handed over, taken over,
 	// interrupted, two logins at once.
 	Owner = Run{
-		Only: "^(TestAgentKilledWhileSending|TestAgentKilledBetweenTakingAndSending|TestAgentKilledWhileOpening|TestAgentEndsInGoodOrder|" +
+		Only: "^(TestAgentKilledWhileSending|TestAgentKilledBetweenTakingAndSending|TestAgentKilledWhileOpening|TestAgentKilledAtAQuestion|TestWatchOutlivesTheAgent|" +
 			"TestHandedOverAtATerminal|TestInterruptedCommand|TestLoginTwiceAtOnce|TestOwnerSendsBack)$",
 		Packages: []string{"./cmd/reseal"},
 	}
