@@ -161,7 +161,8 @@ func (a *Account) change(ctx context.Context, name string, what client.ContactCh
 
 // Verify compares a safety number that the other side read out, scanned or
 // typed with the contact's; if they are the same, the contact is marked as
-// verified. The error is of the text's form, or ErrKeyChanged.
+// verified, and a stranger is accepted as by Accept: whose number was compared is
+// known. One who is blocked stays blocked, and is not accepted. The error is of the text's form, or ErrKeyChanged.
 func (a *Account) Verify(ctx context.Context, name, number string) (bool, error) {
 	c, err := a.known(ctx, name)
 	if err != nil {

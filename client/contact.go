@@ -33,6 +33,9 @@ func (s *step) changeContact(ev ChangeContact) error {
 			return ErrKeyChanged
 		}
 		c.VerifiedKey = c.Key
+		// Who was compared with is no stranger. A block is another decision, and
+		// stays the only one: its end finds them a stranger still.
+		c.Accepted = c.Accepted || !c.Blocked
 	case Unverify:
 		c.VerifiedKey = nil
 	case Trust:

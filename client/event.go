@@ -145,7 +145,8 @@ const (
 	Accept ContactChange = iota + 1
 	Block
 	Unblock
-	// Verify marks the contact's present account key as compared.
+	// Verify marks the contact's present account key as compared, and accepts who
+	// was a stranger, unless blocked.
 	Verify
 	Unverify
 	// Trust takes the key that raised an alarm as the contact's key.

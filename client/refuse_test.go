@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reseal/reseal/client"
+	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/world"
 	"github.com/reseal/reseal/message"
 )
@@ -79,4 +80,40 @@ func TestRefusedStranger(t *testing.T) {
 			t.Errorf("a contact is refused: %v", err)
 		}
 	})
+}
+
+// Whose number was compared is no stranger any more, on every device; one who
+// is blocked stays blocked and hears nothing.
+func TestVerifyingAcceptsAStranger(t *testing.T) {
+	for _, blocked := range []bool{false, true} {
+		world.Run(t, 1, func(w *world.World) {
+			ana, bob := w.Account("ana"), w.Account("bob")
+			a, b1, b2 := ana.Device(), bob.Device(), bob.Device()
+			a.Meet(bob)
+			w.Run()
+			m := sent(w, a, message.Keep, bob)
+			w.Readable(m, b1, b2)
+			if blocked {
+				must(t, b1.Do(client.ChangeContact{Account: ana.ID, Change: client.Block}))
+				w.Run()
+			}
+			if err := b1.Do(client.ChangeContact{Account: ana.ID, Change: client.Verify, Key: identity.AccountPublic{1}}); !errors.Is(err, client.ErrKeyChanged) {
+				t.Errorf("another key than the one that is pinned: %v", err)
+			}
+			if contact(t, b1, ana).Accepted {
+				t.Error("accepted by a number that is not theirs")
+			}
+			must(t, b1.Do(client.ChangeContact{Account: ana.ID, Change: client.Verify, Key: contact(t, b1, ana).Key}))
+			w.Run()
+			for _, d := range []*world.Device{b1, b2} {
+				if c := contact(t, d, ana); !c.Verified || c.Accepted == blocked || c.Blocked != blocked {
+					t.Errorf("blocked %v: %s has %+v", blocked, d.Name, c)
+				}
+			}
+			out, err := a.Engine.SentMessages(a.Now())
+			if err != nil || len(out) != 1 || (len(out[0].Receipts) > 0) == blocked {
+				t.Errorf("blocked %v: the sender sees %+v, %v", blocked, out, err)
+			}
+		})
+	}
 }

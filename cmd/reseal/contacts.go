@@ -162,7 +162,8 @@ func newVerify(c *cli) *cobra.Command {
 		Short: "Compare safety numbers",
 		Long: `Shows the safety number that you and a contact share. Compare it with what they see,
 in person or by voice, or give the number that they read to you: if it is the
-same, the contact is marked as verified, and nobody is in between.`,
+same, the contact is marked as verified, and nobody is in between. A stranger whose
+number is the same is accepted, too, unless you have blocked them.`,
 		Example:     "  reseal contacts verify ben\n  reseal contacts verify ben 01234 56789 ...",
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{repeatKey: "unseen"},
