@@ -187,11 +187,13 @@ func TestChangePasswordKilled(t *testing.T) {
 				t.Errorf("both passwords work: %v", err)
 			}
 			returns(t, laptopIn, "ana", right, laptop.Device())
-			all, err := w.install(dir).Resume(ctx(t))
+			in := w.install(dir)
+			all, err := in.Resume(ctx(t))
 			if err != nil || len(all) != 1 {
 				t.Fatalf("resume: %v", err)
 			}
 			leave(t, all[0])
+			returns(t, in, "ana", right, ana.Device())
 		})
 	}
 }
