@@ -75,7 +75,7 @@ func serveFloor(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { _ = l.Close() })
+	context.AfterFunc(ctx, closing(l))
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"url": "http://" + l.Addr().String()}); err != nil {
 		return err
 	}
@@ -105,3 +105,6 @@ func serveFloor(ctx context.Context, args []string) error {
 	}
 	return errors.Join(err, s.Close())
 }
+
+// closing ends a listener; under TLS it is the one below that is closed.
+func closing(l net.Listener) func() { return func() { _ = l.Close() } }
