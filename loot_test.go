@@ -172,6 +172,9 @@ func sessionOf(b []byte) session {
 	for range 3 { // handle, server, token
 		at += 2 + int(binary.BigEndian.Uint16(b[at:]))
 	}
+	if binary.BigEndian.Uint16(b[14:]) == 3 {
+		at += 32 // the server's key
+	}
 	return session{b[:at+32], b[16:48], b[at : at+32], b[at+32 : at+32+128]}
 }
 
