@@ -251,9 +251,7 @@ func (s *step) streamed(ev *resealv1.EventsResponse) error {
 	case *resealv1.EventsResponse_Account:
 		s.learned(s.learnOne(e.Account, passing))
 	case *resealv1.EventsResponse_BookVersion:
-		if e.BookVersion > s.me().BookVersion {
-			s.getBook()
-		}
+		s.bookTold(e.BookVersion)
 	case *resealv1.EventsResponse_Notice:
 		s.accountNotice(e.Notice)
 	case *resealv1.EventsResponse_AccountClosed:

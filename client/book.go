@@ -157,6 +157,26 @@ func (s *step) getBook() {
 	s.do(Call{"book/get", &resealv1.GetBookRequest{}})
 }
 
+// bookTold: the server has this version. A newer one is fetched; so is an older
+// one, of a server that was put back from a backup, which is then given this
+// device's: whoever comes new finds the book that the list names.
+func (s *step) bookTold(version uint64) {
+	s.e.bookSeen = true
+	known := s.me().BookVersion
+	if version > known || (version < known && s.e.bookPutting == nil && !s.e.bookGetting) {
+		s.getBook()
+	}
+}
+
+// bookUntold: all that waits was read, and the server has named no version. Where
+// this device knows of one, the server has none.
+func (s *step) bookUntold() {
+	if !s.e.bookSeen && s.me().BookVersion > 0 && s.e.bookPutting == nil && !s.e.bookGetting {
+		s.getBook()
+	}
+	s.e.bookSeen = true
+}
+
 // bookPut: the server has the version.
 func (s *step) bookPut(key string, req *resealv1.PutBookRequest) {
 	ours := key == s.e.bookPutKey
@@ -338,7 +358,7 @@ func setPin(c *state.Contact, p identity.Pin) {
 // outstandingBook fetches the book where this device has none, and puts it
 // where it has changed.
 func (s *step) outstandingBook() {
-	s.e.bookGetting, s.e.bookPutting = false, nil
+	s.e.bookGetting, s.e.bookPutting, s.e.bookSeen = false, nil, false
 	switch {
 	case s.me().BookVersion == 0 || len(s.encodedBook()) == 0:
 		s.getBook()

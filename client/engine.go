@@ -72,6 +72,9 @@ type Engine struct {
 	// one PutBook under way contains: a second one of the same version would
 	// not be sent, and its content taken for what the server has.
 	bookGetting bool
+	// bookSeen tells that the server has named a version of the book on this
+	// connection: one that has a book does so before all that waits was read.
+	bookSeen    bool
 	bookPutting []byte
 	// bookPutKey is the call that puts it; bookPuts counts those.
 	bookPutKey string

@@ -304,6 +304,7 @@ func (s *step) synced(ev Synced) error {
 	s.ask(true)
 	s.rereadSynced()
 	s.probe()
+	s.bookUntold()
 	s.show(CaughtUp{})
 	return nil
 }
