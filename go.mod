@@ -31,6 +31,7 @@ require (
 	github.com/danieljoos/wincred v1.2.3 // indirect
 	github.com/dlclark/regexp2 v1.12.0 // indirect
 	github.com/godbus/dbus/v5 v5.2.2 // indirect
+	github.com/test-go/testify v1.1.4 // indirect
 	golang.org/x/net v0.60.0 // indirect
 )
 
