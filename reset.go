@@ -160,11 +160,12 @@ func (a *Account) finishReset(ctx context.Context, c anew, record []byte) (*iden
 		return nil, err
 	}
 	auth := c.code.Auth().Hash()
+	mine := true // the book with what only this device knows
 	for range 16 {
 		if err := c.refresh(ctx, a.section.Row()); err != nil {
 			return nil, err
 		}
-		base, sealed, err := a.rotatedBook(ctx, c.capsule.Book)
+		base, sealed, err := a.rotatedBook(ctx, c.capsule.Book, mine)
 		if err != nil {
 			return nil, err
 		}
@@ -192,6 +193,8 @@ func (a *Account) finishReset(ctx context.Context, c anew, record []byte) (*iden
 		case err == nil:
 			return l, nil
 		case refusal.Reason(err) == resealv1.Reason_REASON_CONFLICT:
+		case mine && refusal.Reason(err) == resealv1.Reason_REASON_LIMIT:
+			mine = false // the server keeps no book of this size
 		case refusal.Passing(err), isSessionEnd(err):
 			return nil, errors.Join(errSent, err)
 		default:

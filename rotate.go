@@ -176,11 +176,12 @@ func (a *Account) publishRotation(ctx context.Context, t *rotation, pass []byte)
 	if err := a.step(ev); err != nil {
 		return err
 	}
+	mine := true // the book with what only this device knows
 	for range 16 {
 		if err := c.refresh(ctx, capsule.RowID{}); err != nil {
 			return err
 		}
-		req, err := a.rotateRequest(ctx, t)
+		req, err := a.rotateRequest(ctx, t, mine)
 		if err != nil {
 			return err
 		}
@@ -190,6 +191,8 @@ func (a *Account) publishRotation(ctx context.Context, t *rotation, pass []byte)
 		case err == nil:
 			return nil
 		case refusal.Reason(err) == resealv1.Reason_REASON_CONFLICT:
+		case mine && refusal.Reason(err) == resealv1.Reason_REASON_LIMIT:
+			mine = false // the server keeps no book of this size
 		case refusal.Passing(err), isSessionEnd(err):
 			return errors.Join(errSent, err)
 		default:
@@ -200,13 +203,13 @@ func (a *Account) publishRotation(ctx context.Context, t *rotation, pass []byte)
 }
 
 // rotateRequest makes everything from what stands at the server now.
-func (a *Account) rotateRequest(ctx context.Context, t *rotation) (*resealv1.RotateRequest, error) {
+func (a *Account) rotateRequest(ctx context.Context, t *rotation, mine bool) (*resealv1.RotateRequest, error) {
 	c := t.c
 	rows, revision, err := a.rotatedRows(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	base, sealed, err := a.rotatedBook(ctx, c.capsule.Book)
+	base, sealed, err := a.rotatedBook(ctx, c.capsule.Book, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -270,8 +273,9 @@ func (a *Account) ownShare(k capsule.Capsule) (*resealv1.Share, error) {
 }
 
 // rotatedBook is the book as this device and the server have it, under the
-// fresh key, and the version that it comes after.
-func (a *Account) rotatedBook(ctx context.Context, k capsule.BookKey) (base uint64, sealed book.Stored, err error) {
+// fresh key, and the version that it comes after. Without mine it is the server's
+// alone: what this device could not store there for its size stays here.
+func (a *Account) rotatedBook(ctx context.Context, k capsule.BookKey, mine bool) (base uint64, sealed book.Stored, err error) {
 	resp, err := a.remote.account.GetBook(ctx, &resealv1.GetBookRequest{})
 	if err != nil {
 		return 0, sealed, err
@@ -283,8 +287,14 @@ func (a *Account) rotatedBook(ctx context.Context, k capsule.BookKey) (base uint
 		return 0, sealed, engineError(err)
 	}
 	base = resp.GetBook().GetVersion()
-	if theirs, _, err := book.Load(key, a.id, base, resp.GetBook().GetParts()); err == nil {
+	theirs, _, err := book.Load(key, a.id, base, resp.GetBook().GetParts())
+	switch {
+	case err == nil && mine:
 		own = book.Merge(own, theirs)
+	case err == nil:
+		own = theirs
+	case !mine:
+		own = new(book.Book)
 	}
 	sealed, err = own.Store(a.in.o.Rand, k, a.id, base+1)
 	return base, sealed, err

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/reseal/reseal"
+	"github.com/reseal/reseal/api/refusal"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/store"
 )
@@ -186,5 +190,56 @@ func TestRotateAfterRecovery(t *testing.T) {
 	alarms := watch(t, ben, reseal.KindAlarm)
 	if _, body := open(t, ben, text(t, ana, "me", "ben")); string(body) != "me" || len(alarms()) != 0 {
 		t.Errorf("got %q, %v", body, alarms())
+	}
+}
+
+// A server that keeps no book of the size that this device has does not keep
+// anybody from a rotation: the book that it has goes on, and what only this device
+// knows stays here.
+func TestRotateWithABookThatIsTooLarge(t *testing.T) {
+	w := newWorld(t)
+	w.signUp("ben")
+	w.signUp("carl")
+	l := w.liar(t)
+	ana, code, err := l.behind(t.TempDir()).SignUp(ctx(t), "ana", []byte(secret+"ana"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text(t, ana, "hello", "ben")
+	second, _, err := w.phone().LogIn(ctx(t), "ana", []byte(secret+"ana"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the book is at the server", func() bool {
+		all, err := second.Contacts()
+		return err == nil && len(all) == 1
+	})
+	full := refusal.Limit("bytes of the contact book")
+	var rotations atomic.Int32
+	l.tell(lies{asked: func(method string, _ proto.Message) error {
+		if method == "PutBook" || (method == "Rotate" && rotations.Add(1) == 1) {
+			return full
+		}
+		return nil
+	}})
+	text(t, ana, "hello", "carl")
+	if _, err := ana.Rotate(ctx(t), []byte(other), code, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := rotations.Load(); n != 2 {
+		t.Errorf("%d rotations were asked for", n)
+	}
+	third, _, err := w.phone().LogIn(ctx(t), "ana", []byte(other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := third.Online(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := third.Contacts(); err != nil || len(all) != 1 || all[0].Handle != "ben" {
+		t.Errorf("the book of a new device: %+v %v", all, err)
+	}
+	if all, err := ana.Contacts(); err != nil || len(all) != 2 {
+		t.Errorf("the device that rotated knows %+v %v", all, err)
 	}
 }

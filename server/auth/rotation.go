@@ -9,6 +9,7 @@ import (
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/store"
 )
@@ -223,6 +224,21 @@ func (s *Service) replaceRows(ctx context.Context, b *store.Batch, l *identity.S
 	return nil
 }
 
+// bookFits checks the quota of a book that comes with new keys. What is no larger
+// than the book that stands, or one part, always fits: nobody is to be kept from a
+// rotation by contacts that were there before.
+func (s *Service) bookFits(ctx context.Context, id identity.AccountID, b *resealv1.Book) error {
+	size := bookSize(b)
+	if s.MaxBook <= 0 || size <= max(s.MaxBook, MaxPart) {
+		return nil
+	}
+	stands, _, err := s.getBook(ctx, id)
+	if err == nil && size > bookSize(stands) {
+		err = refusal.Limit(quota.What("book"))
+	}
+	return err
+}
+
 // replaceBook puts the parts of a book, and its head into the batch that makes
 // it stand. It returns the writer whose parts go after that.
 func (s *Service) replaceBook(ctx context.Context, b *store.Batch, id identity.AccountID, base uint64, book *resealv1.Book, token store.Token) (old [16]byte, err error) {
@@ -232,6 +248,9 @@ func (s *Service) replaceBook(ctx context.Context, b *store.Batch, id identity.A
 	}
 	if h.Version != base {
 		return old, refusal.New(resealv1.Reason_REASON_CONFLICT)
+	}
+	if err := s.bookFits(ctx, id, book); err != nil {
+		return old, err
 	}
 	writer, err := s.newWriter()
 	if err != nil {

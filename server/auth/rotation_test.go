@@ -6,11 +6,14 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
 	tw "github.com/reseal/reseal/internal/testworld"
+	"github.com/reseal/reseal/server"
 )
 
 // succession signs a rotation of the account, from and to the given keys.
@@ -105,5 +108,41 @@ func TestRotation(t *testing.T) {
 	w.Pass(3 * 365 * 24 * 60 * 60e9)
 	if _, err := w.Store.Get(ctx, records.AccountPartition(d.Account.ID), records.ListKey(3)); err != nil {
 		t.Errorf("the rotation has gone: %v", err)
+	}
+}
+
+// The quota of the book holds where keys are replaced, too. But what is no larger
+// than the book that stands fits: it must not keep anybody from a rotation.
+func TestRotatedBookKeepsItsQuota(t *testing.T) {
+	w := tw.New(t, func(c *server.Config) { c.Quotas = &quota.Limits{Book: 1000} })
+	d, up := w.Signup("alice", password)
+	const part = 20 << 10
+	up.Book.Parts = [][]byte{tw.Random(part), tw.Random(part)}
+	resp := tw.Must[*resealv1.FinishSignupResponse](t)(w.Client("").FinishSignup(ctx, up))
+	d.Half, d.Revision = resp.SessionShare, resp.Revision
+	_, _, c, err := recovering(t, d, d.Code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Refresh()
+	code := tw.Must[capsule.RecoveryCode](t)(capsule.NewRecoveryCode(rand.Reader))
+	auth, hash, session := d.Code.Auth().Bytes(), code.Auth().Hash(), d.Session.Hash()
+	like := change(t, d, c, newPassword)
+	row := d.APIShare()
+	row.Row = tw.Random(32)
+	req := &resealv1.RotateRequest{
+		Revision: like.Revision, List: succession(t, d, d.Code.NextKey(), nil), OpaqueRecord: like.OpaqueRecord, Capsules: d.Capsules(),
+		Rows:        []*resealv1.ShareRow{{DeviceId: d.ID[:], Shares: []*resealv1.Share{row}}},
+		KeepSession: session[:], BaseVersion: 1, Book: &resealv1.Book{Version: 2, Parts: [][]byte{tw.Random(part), tw.Random(part + 1)}},
+		Recovery: &resealv1.NewRecovery{RecoveryAuth: auth[:], RecoveryAuthHash: hash[:], Root: d.Root(code)},
+	}
+	_, err = c.Rotate(ctx, req)
+	tw.Refused(t, err, resealv1.Reason_REASON_LIMIT)
+	if name := refusal.Detail(err).GetLimit(); name != quota.What("book") {
+		t.Errorf("refused for %q", name)
+	}
+	req.Book.Parts[1] = req.Book.Parts[1][:part]
+	if done := tw.Must[*resealv1.RotateResponse](t)(c.Rotate(ctx, req)); done.Credential != 2 {
+		t.Errorf("%v", done)
 	}
 }
