@@ -36,6 +36,11 @@ type shortFile struct{ *bytes.Reader }
 
 func (shortFile) Close() error { return nil }
 
+// gone is a client that does not take what is sent.
+type gone struct{ http.ResponseWriter }
+
+func (gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
 // A file that is missing or short is told to the operator, by the log and a
 // counter, wherever in an answer it is met; one that was collected meanwhile is
 // not, nor is a client that goes away.
@@ -61,14 +66,18 @@ func TestDamagedFilesAreTold(t *testing.T) {
 		open func(blob.Piece) (io.ReadSeekCloser, error)
 		path func(content) string
 		told bool
+		// collected: the blob goes while it is read. away: the client does.
+		collected, away bool
 	}{
-		{"first missing", missing(0), func(c content) string { return blobs.ContentPath(c.id) }, true},
-		{"second missing", missing(1), func(c content) string { return blobs.ContentPath(c.id) }, true},
-		{"first short", short(0), func(c content) string { return blobs.ContentPath(c.id) }, true},
-		{"second short", short(1), func(c content) string { return blobs.ContentPath(c.id) }, true},
-		{"list missing", missing(blob.SegmentList), func(c content) string { return blobs.SegmentsPath(c.id) }, true},
-		{"list short", short(blob.SegmentList), func(c content) string { return blobs.SegmentsPath(c.id) }, true},
-		{"nothing", missing(99), func(c content) string { return blobs.ContentPath(c.id) }, false},
+		{"first missing", missing(0), func(c content) string { return blobs.ContentPath(c.id) }, true, false, false},
+		{"second missing", missing(1), func(c content) string { return blobs.ContentPath(c.id) }, true, false, false},
+		{"first short", short(0), func(c content) string { return blobs.ContentPath(c.id) }, true, false, false},
+		{"second short", short(1), func(c content) string { return blobs.ContentPath(c.id) }, true, false, false},
+		{"list missing", missing(blob.SegmentList), func(c content) string { return blobs.SegmentsPath(c.id) }, true, false, false},
+		{"list short", short(blob.SegmentList), func(c content) string { return blobs.SegmentsPath(c.id) }, true, false, false},
+		{"nothing", missing(99), func(c content) string { return blobs.ContentPath(c.id) }, false, false, false},
+		{"collected", missing(1), func(c content) string { return blobs.ContentPath(c.id) }, false, true, false},
+		{"away", missing(99), func(c content) string { return blobs.ContentPath(c.id) }, false, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -78,10 +87,20 @@ func TestDamagedFilesAreTold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			open := c.open
+			if c.collected {
+				open = func(p blob.Piece) (io.ReadSeekCloser, error) {
+					f, err := c.open(p)
+					if err != nil {
+						w.settle() // nothing refers to it
+					}
+					return f, err
+				}
+			}
 			var told tally
 			var log bytes.Buffer
 			svc, err := blob.New(ctx, blob.Config{
-				Store: w.store, Bytes: &lossy{dir, c.open}, Clock: w.clock, Authorize: authorize,
+				Store: w.store, Bytes: &lossy{dir, open}, Clock: w.clock, Authorize: authorize,
 				Log: slog.New(slog.NewTextHandler(&log, nil)), Counters: blob.Counters{Damaged: &told},
 			})
 			if err != nil {
@@ -91,7 +110,11 @@ func TestDamagedFilesAreTold(t *testing.T) {
 			r.Header = http.Header{"Authorization": {blobs.CapabilityScheme + " " + blobs.EncodeBytes(cap1[:])}}
 			func() {
 				defer func() { _ = recover() }() // how an answer is broken off
-				svc.Handler().ServeHTTP(httptest.NewRecorder(), r)
+				var to http.ResponseWriter = httptest.NewRecorder()
+				if c.away {
+					to = gone{to}
+				}
+				svc.Handler().ServeHTTP(to, r)
 			}()
 			if (told == 1) != c.told || strings.Contains(log.String(), "from a backup") != c.told {
 				t.Errorf("told %d times, log %q", told, &log)
