@@ -219,3 +219,35 @@ func TestRecoverAgainstChange(t *testing.T) {
 		t.Errorf("after it the code still works: %v", err)
 	}
 }
+
+// The other way round: a change that a recovery overtook changes nothing, and the
+// password of the recovery works.
+func TestChangeAgainstRecovery(t *testing.T) {
+	w, g := gated(t)
+	_, ana, code := w.signUpWithCode("ana")
+	tablet := w.phone()
+	old, _ := w.logIn(tablet, "ana")
+	leave(t, old)
+	const recovered = other + " two"
+	var once sync.Once
+	g.set(func(b *store.Batch, commit func() error) error {
+		if writes(b, "pw") {
+			once.Do(func() {
+				g.set(nil)
+				if _, _, _, err := w.phone().Recover(ctx(t), "ana", code, []byte(recovered)); err != nil {
+					t.Errorf("recovery: %v", err)
+				}
+			})
+		}
+		return commit()
+	})
+	if err := ana.ChangePassword(ctx(t), []byte(secret+"ana"), []byte(other)); err == nil {
+		t.Error("a change that was overtaken put its password over the recovery's")
+	}
+	returns(t, tablet, "ana", recovered, old.Device())
+	for _, pass := range []string{other, secret + "ana"} {
+		if _, _, err := w.phone().LogIn(ctx(t), "ana", []byte(pass)); !errors.Is(err, reseal.ErrLogin) {
+			t.Errorf("another password: %v", err)
+		}
+	}
+}

@@ -190,7 +190,7 @@ func TestResetHoldsAnswers(t *testing.T) {
 // Any device cancels it, and so does whoever shows that nothing is lost.
 func TestResetCancelled(t *testing.T) {
 	w := newWorld(t)
-	_, ana := w.signUp("ana")
+	_, ana, code := w.signUpWithCode("ana")
 	laptop, _ := w.logIn(w.phone(), "ana")
 	seen := watch(t, ana, reseal.KindAccount)
 	due(t, w, ana)
@@ -226,6 +226,14 @@ func TestResetCancelled(t *testing.T) {
 	w.pass(8 * 24 * time.Hour)
 	if _, err := ana.Reset(ctx(t), []byte(other+" two")); !errors.Is(err, reseal.ErrNoReset) {
 		t.Errorf("a week later: %v", err)
+	}
+	// So does a rotation, which has the code.
+	due(t, w, ana)
+	if _, err := ana.Rotate(ctx(t), []byte(other+" three"), code, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ana.Reset(ctx(t), []byte(other+" two")); !errors.Is(err, reseal.ErrNoReset) {
+		t.Errorf("after a rotation: %v", err)
 	}
 }
 
