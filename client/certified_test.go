@@ -107,6 +107,23 @@ func TestCertifiedIsBounded(t *testing.T) {
 	}
 }
 
+// What a fork verifies it remembers for itself.
+func TestForkRemembersForItself(t *testing.T) {
+	c := newCertified(t)
+	var e client.Engine
+	e.IsCertified(c.sign(t, 1), c.device)
+	f := e.Fork(nil, nil)
+	if f.Certified() != 1 {
+		t.Errorf("a fork remembers %d certificates, want what was remembered before", f.Certified())
+	}
+	f.IsCertified(c.sign(t, 2), c.device)
+	e.IsCertified(c.sign(t, 3), c.device)
+	e.IsCertified(c.sign(t, 4), c.device)
+	if e.Certified() != 3 || f.Certified() != 2 {
+		t.Errorf("%d and %d certificates are remembered, want 3 and 2", e.Certified(), f.Certified())
+	}
+}
+
 // The price of looking at a sender's certificate: once, and for every message
 // after.
 func BenchmarkCertified(b *testing.B) {

@@ -14,7 +14,8 @@ func (e *Engine) Fork(st State, rand io.Reader) *Engine {
 	f := *e
 	f.state, f.rand = st, rand
 	f.pastExpiry, f.noCert, f.late = maps.Clone(e.pastExpiry), maps.Clone(e.noCert), maps.Clone(e.late)
-	f.budgets, f.views, f.lists = maps.Clone(e.budgets), maps.Clone(e.views), maps.Clone(e.lists)
+	f.budgets, f.views = maps.Clone(e.budgets), maps.Clone(e.views)
+	f.lists, f.certified = maps.Clone(e.lists), maps.Clone(e.certified)
 	f.asker.fresh, f.rereading.days = maps.Clone(e.asker.fresh), slices.Clone(e.rereading.days)
 	f.bookPutting, f.watched = slices.Clone(e.bookPutting), slices.Clone(e.watched)
 	return &f
