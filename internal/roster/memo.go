@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/recent"
 )
 
 // memo remembers what bytes were read as: the same lists and certificates are
@@ -12,18 +13,22 @@ import (
 type memo[T any] struct {
 	parse func([]byte) (T, error)
 
-	mu         sync.Mutex
-	young, old map[string]T
+	mu   sync.Mutex
+	kept recent.Map[string, T]
 }
 
-// maxMemo is how many are remembered, twice: a list of ten devices is 1.1 KiB, a
+// maxMemo is how many are remembered: a list of ten devices is 1.1 KiB, a
 // certificate 1.4.
-const maxMemo = 4096
+const maxMemo = 8192
 
 var (
-	lists        = memo[*identity.SignedList]{parse: identity.ParseSignedList}
-	certificates = memo[*identity.SignedCertificate]{parse: identity.ParseCertificate}
+	lists        = newMemo(identity.ParseSignedList)
+	certificates = newMemo(identity.ParseCertificate)
 )
+
+func newMemo[T any](parse func([]byte) (T, error)) *memo[T] {
+	return &memo[T]{parse: parse, kept: recent.New[string, T](maxMemo)}
+}
 
 // List is [identity.ParseSignedList] for a list that the store has, verified once
 // for the same bytes. What it returns is shared and must not be changed.
@@ -33,12 +38,7 @@ func List(b []byte) (*identity.SignedList, error) { return lists.read(b) }
 // What is returned is shared and must not be changed.
 func (m *memo[T]) read(b []byte) (T, error) {
 	m.mu.Lock()
-	v, ok := m.young[string(b)]
-	if !ok {
-		if v, ok = m.old[string(b)]; ok {
-			m.keep(string(b), v)
-		}
-	}
+	v, ok := m.kept.Get(string(b))
 	m.mu.Unlock()
 	if ok {
 		return v, nil
@@ -49,13 +49,6 @@ func (m *memo[T]) read(b []byte) (T, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.keep(string(b), v)
+	m.kept.Put(string(b), v)
 	return v, nil
-}
-
-func (m *memo[T]) keep(b string, v T) {
-	if m.young == nil || len(m.young) >= maxMemo {
-		m.young, m.old = map[string]T{}, m.young
-	}
-	m.young[b] = v
 }

@@ -9,16 +9,16 @@ import (
 var errBad = errors.New("bad")
 
 // What was read is remembered for the same bytes, what did not pass is not, and
-// no more than twice the bound is kept.
+// no more than the bound is kept.
 func TestMemo(t *testing.T) {
 	parsed := map[string]int{}
-	m := memo[string]{parse: func(b []byte) (string, error) {
+	m := newMemo(func(b []byte) (string, error) {
 		parsed[string(b)]++
 		if string(b) == "bad" {
 			return "", errBad
 		}
 		return "read " + string(b), nil
-	}}
+	})
 	b := []byte("a")
 	for range 3 {
 		if v, err := m.read(b); err != nil || v != "read a" {
@@ -43,8 +43,8 @@ func TestMemo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(m.young) + len(m.old); n > 2*maxMemo {
-		t.Errorf("%d are remembered, at most %d may be", n, 2*maxMemo)
+	if n := m.kept.Len(); n > maxMemo {
+		t.Errorf("%d are remembered, at most %d may be", n, maxMemo)
 	}
 	if parsed["a"] != 1 {
 		t.Errorf("what is looked at all the time was dropped: parsed %d times", parsed["a"])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/reseal/reseal/api/refusal"
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/recent"
 	"github.com/reseal/reseal/internal/records"
 	"github.com/reseal/reseal/store"
 )
@@ -135,31 +136,25 @@ func (s *Service) acquaint(ctx context.Context, who, whom identity.AccountID) er
 // met remembers pairs that are in the store, so that a message between people who
 // know each other costs no reads. What it says never becomes false.
 type met struct {
-	mu       sync.Mutex
-	period   uint32
-	new, old map[records.PairHash]bool
+	mu     sync.Mutex
+	period uint32
+	pairs  recent.Map[records.PairHash, struct{}]
 }
 
-// metSize is how many pairs each of two generations has: about 5 MiB in all.
-const metSize = 1 << 15
+// maxMet is how many pairs are remembered: about 5 MiB.
+const maxMet = 1 << 16
 
 func (m *met) has(p records.PairHash, period uint32) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.period == period && (m.new[p] || m.old[p])
+	return m.period == period && m.pairs.Has(p)
 }
 
 func (m *met) add(p records.PairHash, period uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.period != period {
-		m.period, m.new, m.old = period, nil, nil
+		m.period, m.pairs = period, recent.New[records.PairHash, struct{}](maxMet)
 	}
-	if len(m.new) >= metSize {
-		m.new, m.old = nil, m.new
-	}
-	if m.new == nil {
-		m.new = map[records.PairHash]bool{}
-	}
-	m.new[p] = true
+	m.pairs.Put(p, struct{}{})
 }

@@ -5,12 +5,12 @@ import (
 	"time"
 
 	"github.com/reseal/reseal/identity"
+	"github.com/reseal/reseal/internal/recent"
 	"github.com/reseal/reseal/message"
 )
 
-// maxAsked is how many messages Asked remembers at least, for about 100 bytes
-// each; twice as many at most.
-const maxAsked = 1 << 16
+// maxAsked is how many messages Asked remembers, for about 100 bytes each.
+const maxAsked = 1 << 17
 
 // wanting is a message whose key a device asked for.
 type wanting struct {
@@ -29,18 +29,23 @@ type asking struct {
 // devices ask again at their first sync, and the stored request tells since when.
 // The zero value is empty. Safe for concurrent use.
 type Asked struct {
-	mu       sync.Mutex
-	now, old map[wanting]asking
+	mu    sync.Mutex
+	asked *recent.Map[wanting, asking] // nil before the first
 }
 
 // ask notes that a device asks for a message, and reports whether that is new.
 func (a *Asked) ask(id message.ID, d identity.DeviceID, at time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.find(wanting{id, d}); ok {
+	w := wanting{id, d}
+	if a.asked == nil {
+		m := recent.New[wanting, asking](maxAsked)
+		a.asked = &m
+	}
+	if a.asked.Has(w) {
 		return false
 	}
-	a.put(wanting{id, d}, asking{at: at})
+	a.asked.Put(w, asking{at: at})
 	return true
 }
 
@@ -49,27 +54,16 @@ func (a *Asked) ask(id message.ID, d identity.DeviceID, at time.Time) bool {
 func (a *Asked) Answered(id message.ID, d identity.DeviceID) (at time.Time, first, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q, ok := a.find(wanting{id, d})
+	if a.asked == nil {
+		return time.Time{}, false, false
+	}
+	w := wanting{id, d}
+	q, ok := a.asked.Get(w)
 	if !ok {
 		return time.Time{}, false, false
 	}
 	first = !q.answered
 	q.answered = true
-	a.put(wanting{id, d}, q)
+	a.asked.Put(w, q)
 	return q.at, first, true
-}
-
-func (a *Asked) find(w wanting) (asking, bool) {
-	if q, ok := a.now[w]; ok {
-		return q, true
-	}
-	q, ok := a.old[w]
-	return q, ok
-}
-
-func (a *Asked) put(w wanting, q asking) {
-	if a.now == nil || len(a.now) >= maxAsked {
-		a.old, a.now = a.now, map[wanting]asking{}
-	}
-	a.now[w] = q
 }

@@ -66,16 +66,16 @@ func TestAskedIsBounded(t *testing.T) {
 		return id
 	}
 	d := identity.DeviceID{1}
-	const many = 5 * retry.MaxAsked
+	const many = 3 * retry.MaxAsked
 	for n := range many {
 		if !a.Ask(id(n), d, at) {
 			t.Fatalf("%d is not new", n)
 		}
 	}
-	if n := a.Len(); n > 2*retry.MaxAsked {
+	if n := a.Len(); n > retry.MaxAsked {
 		t.Errorf("%d are remembered", n)
 	}
-	for _, n := range []int{many - 1, many - retry.MaxAsked} {
+	for _, n := range []int{many - 1, many - retry.MaxAsked/2} {
 		if a.Ask(id(n), d, at) || !a.Ask(id(n), identity.DeviceID{2}, at) {
 			t.Errorf("%d is new, or the same for another device", n)
 		}

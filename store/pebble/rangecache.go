@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reseal/reseal/internal/recent"
 	"github.com/reseal/reseal/store"
 )
 
@@ -12,9 +13,7 @@ import (
 // partition drops all that is kept of it.
 type rangeCache struct {
 	mu         sync.Mutex
-	young, old map[store.Partition]*ranges
-	size       int // of young, bytes
-	limit      int
+	partitions recent.Map[store.Partition, *ranges]
 }
 
 // ranges are those of one partition since it was last written. The first range
@@ -44,7 +43,7 @@ func newRangeCache(limit int64) *rangeCache {
 	if limit <= 0 {
 		return nil
 	}
-	return &rangeCache{limit: int(limit) / 2}
+	return &rangeCache{partitions: recent.Sized(int(limit), sizeOfRanges)}
 }
 
 // get is what a range gave. If it is not kept, found has to be told what comes
@@ -55,21 +54,13 @@ func (c *rangeCache) get(p store.Partition, k rangeKey) (rows []keyedRow, ok boo
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.young[p]
-	if r == nil {
-		if r = c.old[p]; r == nil {
-			c.put(p, &ranges{}, rowOverhead+len(p))
-			return nil, false, nil
-		}
-		delete(c.old, p)
-		n := rowOverhead + len(p)
-		for k, rows := range r.kept {
-			n += k.size(rows)
-		}
-		c.put(p, r, n)
+	of, there := c.partitions.Get(p)
+	if !there {
+		c.partitions.Put(p, &ranges{})
+		return nil, false, nil
 	}
-	rows, ok = r.kept[k]
-	return rows, ok, r
+	rows, ok = of.kept[k]
+	return rows, ok, of
 }
 
 // found keeps a whole range, unless the partition was written since get. It
@@ -80,14 +71,14 @@ func (c *rangeCache) found(p store.Partition, k rangeKey, rows []keyedRow, of *r
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.young[p] != of || len(of.kept) >= maxRanges {
+	if kept, _ := c.partitions.Get(p); kept != of || len(of.kept) >= maxRanges {
 		return false
 	}
 	if of.kept == nil {
 		of.kept = map[rangeKey][]keyedRow{}
 	}
 	of.kept[k] = rows
-	c.size += k.size(rows)
+	c.partitions.Put(p, of) // it takes more
 	return true
 }
 
@@ -99,17 +90,16 @@ func (c *rangeCache) wrote(partitions map[store.Partition]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for p := range partitions {
-		delete(c.young, p)
-		delete(c.old, p)
+		c.partitions.Delete(p)
 	}
 }
 
-func (c *rangeCache) put(p store.Partition, r *ranges, n int) {
-	if c.young == nil || c.size+n > c.limit {
-		c.young, c.old, c.size = map[store.Partition]*ranges{}, c.young, 0
+func sizeOfRanges(p store.Partition, r *ranges) int {
+	n := rowOverhead + len(p)
+	for k, rows := range r.kept {
+		n += k.size(rows)
 	}
-	c.young[p] = r
-	c.size += n
+	return n
 }
 
 func (k rangeKey) size(rows []keyedRow) int {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"hash/maphash"
 	"sync"
+
+	"github.com/reseal/reseal/internal/recent"
 )
 
 // rowCache keeps rows in memory that were read or written lately, absent ones
@@ -18,15 +20,10 @@ type rowCache struct {
 	shards [16]rowShard
 }
 
-// rowShard has two generations: what is used is in the young one, and what is
-// found in the old one becomes young again. When the young one is full, it is
-// the old one, and what was old is dropped.
 type rowShard struct {
-	mu         sync.Mutex
-	writes     uint64 // counts calls of wrote
-	young, old map[string]row
-	size       int // of young, bytes
-	limit      int
+	mu     sync.Mutex
+	writes uint64 // counts calls of wrote
+	rows   recent.Map[string, row]
 }
 
 // rowOverhead is what an entry takes beside its bytes: the row, the key's header
@@ -40,7 +37,7 @@ func newRowCache(limit int64) *rowCache {
 	}
 	c := &rowCache{seed: maphash.MakeSeed()}
 	for i := range c.shards {
-		c.shards[i].limit = int(limit) / len(c.shards) / 2
+		c.shards[i].rows = recent.Sized(int(limit)/len(c.shards), sizeOf)
 	}
 	return c
 }
@@ -58,12 +55,7 @@ func (c *rowCache) get(key []byte) (r row, ok bool, writes uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok = s.young[string(key)]; ok {
-		return r, true, 0
-	}
-	if r, ok = s.old[string(key)]; ok {
-		s.put(string(key), r)
-	}
+	r, ok = s.rows.Get(string(key))
 	return r, ok, s.writes
 }
 
@@ -76,7 +68,7 @@ func (c *rowCache) found(key []byte, r row, writes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.writes == writes {
-		s.put(string(key), r)
+		s.rows.Put(string(key), r)
 	}
 }
 
@@ -90,31 +82,12 @@ func (c *rowCache) wrote(rows map[string]row) {
 		s.mu.Lock()
 		s.writes++
 		// What is deleted is not asked for again, mostly.
-		if r.rev != 0 || s.has(key) {
+		if r.rev != 0 || s.rows.Has(key) {
 			r.value = bytes.Clone(r.value) // whoever committed may write to theirs again
-			s.put(key, r)
+			s.rows.Put(key, r)
 		}
 		s.mu.Unlock()
 	}
-}
-
-func (s *rowShard) has(key string) bool {
-	_, young := s.young[key]
-	_, old := s.old[key]
-	return young || old
-}
-
-func (s *rowShard) put(key string, r row) {
-	if was, ok := s.young[key]; ok {
-		s.size -= sizeOf(key, was)
-	}
-	n := sizeOf(key, r)
-	if s.young == nil || s.size+n > s.limit {
-		s.young, s.old, s.size = map[string]row{}, s.young, 0
-	}
-	delete(s.old, key)
-	s.young[key] = r
-	s.size += n
 }
 
 func sizeOf(key string, r row) int { return rowOverhead + len(key) + len(r.value) }

@@ -60,29 +60,13 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 	size, kept := 0, 0
 	for i := range c.shards {
-		for _, m := range []map[string]row{c.shards[i].young, c.shards[i].old} {
-			for k, r := range m {
-				size += sizeOf(k, r)
-				kept++
-			}
-		}
+		size += c.shards[i].rows.Size()
+		kept += c.shards[i].rows.Len()
 	}
 	if size > limit || kept == 0 {
 		t.Errorf("%d rows, %d bytes, at most %d were given", kept, size, limit)
 	}
-	// A range that is kept may overshoot by its own size before the next is made.
-	if size = 0; len(rc.young) == 0 {
-		t.Error("no ranges are kept")
-	}
-	for _, m := range []map[store.Partition]*ranges{rc.young, rc.old} {
-		for p, r := range m {
-			size += rowOverhead + len(p)
-			for k, rows := range r.kept {
-				size += k.size(rows)
-			}
-		}
-	}
-	if size > limit+2*maxRangeSize {
+	if size := rc.partitions.Size(); size > limit || size == 0 {
 		t.Errorf("ranges of %d bytes, at most %d were given", size, limit)
 	}
 }
