@@ -13,6 +13,8 @@
 package guess
 
 import (
+	"slices"
+
 	"github.com/trustelem/zxcvbn/match"
 	"github.com/trustelem/zxcvbn/scoring"
 )
@@ -47,7 +49,7 @@ const (
 // be ASCII; known are words that the guesser knows.
 func Estimate(password string, known []string) (float64, []Part) {
 	password = password[:min(len(password), MaxSize)]
-	sequence := mostGuessable(password, known, map[string]float64{})
+	sequence := mostGuessable(password, words(password, known), map[string]float64{})
 	parts := make([]Part, len(sequence.Sequence))
 	for i, m := range sequence.Sequence {
 		parts[i] = Part{kindOf(m), m.I, m.J + 1}
@@ -73,13 +75,12 @@ func kindOf(m *match.Match) Kind {
 	return Random
 }
 
-// mostGuessable splits s so that the guesses are fewest. bases are the guesses
-// of what was seen repeated.
-func mostGuessable(s string, known []string, bases map[string]float64) scoring.Result {
-	var all []*match.Match
-	all = append(all, words(s, known)...)
+// mostGuessable splits s so that the guesses are fewest. words are those in s;
+// bases are the guesses of what was seen repeated.
+func mostGuessable(s string, words []*match.Match, bases map[string]float64) scoring.Result {
+	all := slices.Clone(words)
 	all = append(all, keys(s)...)
-	all = append(all, repeats(s, bases)...)
+	all = append(all, repeats(s, words, bases)...)
 	all = append(all, sequences(s)...)
 	all = append(all, dates(s)...)
 	match.Sort(all)

@@ -58,9 +58,9 @@ func neighbour(neighbours []string, c byte) (way int, shift bool) {
 	return -1, false
 }
 
-// repeats are pieces that follow one another twice or more. bases are the
-// guesses of a piece.
-func repeats(s string, bases map[string]float64) (found []*match.Match) {
+// repeats are pieces that follow one another twice or more. words are those in
+// s; bases are the guesses of a piece.
+func repeats(s string, words []*match.Match, bases map[string]float64) (found []*match.Match) {
 	for start := range len(s) {
 		for size := 1; start+2*size <= len(s); size++ {
 			base := s[start : start+size]
@@ -74,7 +74,7 @@ func repeats(s string, bases map[string]float64) (found []*match.Match) {
 			}
 			guesses, ok := bases[base]
 			if !ok {
-				guesses = mostGuessable(base, nil, bases).Guesses
+				guesses = mostGuessable(base, within(words, start, start+size), bases).Guesses
 				bases[base] = guesses
 			}
 			found = append(found, &match.Match{

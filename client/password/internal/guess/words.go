@@ -69,6 +69,20 @@ func words(s string, known []string) []*match.Match {
 	return found
 }
 
+// within are the words that lie in a piece of the password, by their places in
+// it. What the guesser knows of the user is none of them: nobody repeats that.
+func within(words []*match.Match, start, end int) (found []*match.Match) {
+	for _, w := range words {
+		if w.I < start || w.J >= end || w.DictionaryName == userInputs {
+			continue
+		}
+		moved := *w
+		moved.I, moved.J = w.I-start, w.J-start
+		found = append(found, &moved)
+	}
+	return found
+}
+
 // read puts down each piece of s, forwards and backwards.
 func read(wanted map[string][]place, s string) {
 	for start := range len(s) {
