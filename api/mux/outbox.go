@@ -3,6 +3,7 @@ package mux
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +12,10 @@ import (
 )
 
 // outbox is the one way to write to a connection. Whoever finds nobody writing
-// writes: its own frames, then what others queued meanwhile, as one WebSocket
-// message. So there is no writer goroutine and no timer, a lone call goes out
-// at once, and calls under load share system calls.
+// writes: it lets everybody run who can, who may have something for the same
+// connection, and then writes all that is queued as one WebSocket message, until
+// there is nothing more. So there is no writer goroutine and no timer, a lone call
+// goes out at once, and calls under load share system calls.
 //
 // The queue is bounded by maxBatch; who does not fit waits.
 type outbox struct {
@@ -38,6 +40,9 @@ type outbox struct {
 // writeRounds is how often one sender takes the queue of others before it
 // passes the writing on: a handler is not kept from its work under load.
 const writeRounds = 8
+
+// maxGather is how long frames may be to be copied for the sake of others, bytes.
+const maxGather = 32 << 10
 
 var errOutbox = errors.New("mux: connection is closed")
 
@@ -80,8 +85,15 @@ func (o *outbox) send(ctx context.Context, frames []byte) error {
 		return nil
 	}
 	o.writing = true
+	if len(frames) > maxGather {
+		o.mu.Unlock()
+		o.write(frames)
+		return nil
+	}
+	o.queue = append(getBuffer(), frames...)
 	o.mu.Unlock()
-	o.write(frames)
+	runtime.Gosched()
+	o.write(nil)
 	return nil
 }
 

@@ -102,3 +102,18 @@ func (r *raw) closed() (code byte, status websocket.StatusCode) {
 		}
 	}
 }
+
+// messages reads until n frames of a type came, and returns how many WebSocket
+// messages they came in.
+func (r *raw) messages(typ byte, n int) (count int) {
+	r.t.Helper()
+	for n > 0 {
+		if len(r.rest) == 0 {
+			count++
+		}
+		if r.read().typ == typ {
+			n--
+		}
+	}
+	return count
+}
