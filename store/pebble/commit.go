@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -92,6 +93,9 @@ func (s *Store) commitLoop() {
 		}
 	}()
 	for first := range s.queue {
+		// Whoever can run may have something for this group: one sync serves all.
+		// With nobody else to run this is nothing, and there is no timer.
+		runtime.Gosched()
 		taken := s.take(first)
 		if s.failedErr() != nil {
 			return

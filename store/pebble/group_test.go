@@ -1,0 +1,87 @@
+package pebble
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/reseal/reseal/store"
+	"github.com/reseal/reseal/store/storetest"
+)
+
+// syncFS counts the syncs of logs.
+type syncFS struct {
+	vfs.FS
+	syncs atomic.Int64
+}
+
+type syncFile struct {
+	vfs.File
+	fs *syncFS
+}
+
+func (f *syncFS) count(name string, file vfs.File, err error) (vfs.File, error) {
+	if err != nil || !strings.HasSuffix(name, ".log") {
+		return file, err
+	}
+	return syncFile{file, f}, nil
+}
+
+func (f *syncFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	return f.count(name, file, err)
+}
+
+func (f *syncFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.ReuseForWrite(old, name, c)
+	return f.count(name, file, err)
+}
+
+func (f syncFile) Sync() error {
+	f.fs.syncs.Add(1)
+	return f.File.Sync()
+}
+
+func (f syncFile) SyncData() error {
+	f.fs.syncs.Add(1)
+	return f.File.SyncData()
+}
+
+func (f syncFile) SyncTo(length int64) (bool, error) {
+	f.fs.syncs.Add(1)
+	return f.File.SyncTo(length)
+}
+
+// Commits that are ready at the same time are one group with one sync.
+func TestReadyCommitsShareASync(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // who is ready when is known then
+	fs := &syncFS{FS: vfs.NewMem()}
+	s, err := Open("db", storetest.Schema(), Options{FS: fs, SweepEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const rounds, writers = 50, 8
+	before := fs.syncs.Load()
+	for round := range rounds {
+		var all sync.WaitGroup
+		for i := range writers {
+			all.Go(func() {
+				b := new(store.Batch).PutOnce(store.Key(fmt.Sprintf("o/%d", round)), []byte("v"), 0)
+				if err := s.Commit(t.Context(), store.Partition(fmt.Sprint(i)), b); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	// Whoever comes first alone, and then the others, would make 2 of each round.
+	if n := fs.syncs.Load() - before; n > rounds*3/2 {
+		t.Errorf("%d syncs for %d rounds of %d commits", n, rounds, writers)
+	}
+}
