@@ -210,22 +210,25 @@ func (s *Service) store(ctx context.Context, c caller.Caller, req *resealv1.Send
 	if self {
 		but = c.Device
 	}
-	cp := m.copy
-	switch {
-	case blocked:
-		cp = m.kept
-	case known.stored:
-		s.wake(m.h.Recipient, m.h.ID.Day(), devices(recipient, but), m.row())
-	default:
-		if err := s.storeMessage(ctx, m.h.Recipient, records.MessageKey(m.h.ID), m.record, m, devices(recipient, but)); err != nil {
-			return err
-		}
-	}
+	to, cp := devices(recipient, but), m.copy
 	var holders []identity.DeviceID
 	if !self {
 		holders = devices(sender, c.Device)
 	}
-	return s.storeMessage(ctx, c.Account, records.CopyKey(m.h.ID), cp, m, holders)
+	var steps []store.Step
+	switch {
+	case blocked:
+		to, cp = nil, m.kept
+	case !known.stored:
+		steps = append(steps, s.messageStep(m.h.Recipient, records.MessageKey(m.h.ID), m.record, m, to))
+	}
+	steps = append(steps, s.messageStep(c.Account, records.CopyKey(m.h.ID), cp, m, holders))
+	if err := s.commitAll(ctx, steps...); err != nil {
+		return err
+	}
+	s.wake(m.h.Recipient, m.h.ID.Day(), to, m.row())
+	s.wake(c.Account, m.h.ID.Day(), holders, m.row())
+	return nil
 }
 
 // room takes from the sender's bucket at this recipient, so that nobody uses up
@@ -324,16 +327,11 @@ func (m *sending) row() row {
 	return row{entry: records.Entry{Kind: records.EntryMessage, Message: m.h.ID}, at: m.h.Created}
 }
 
-// storeMessage writes a message row and the queue entries for it in one batch,
-// then wakes the devices.
-func (s *Service) storeMessage(ctx context.Context, a identity.AccountID, key store.Key, v records.Message, m *sending, to []identity.DeviceID) error {
+// messageStep writes a message row and the queue entries for it in one batch.
+func (s *Service) messageStep(a identity.AccountID, key store.Key, v records.Message, m *sending, to []identity.DeviceID) store.Step {
 	b := new(store.Batch).PutOnce(key, v.Encode(), m.expires)
 	s.enqueue(b, to, m.row(), m.h.Expires)
-	if err := s.commit(ctx, records.MessagePartition(a, m.h.ID), b); err != nil {
-		return err
-	}
-	s.wake(a, m.h.ID.Day(), to, m.row())
-	return nil
+	return store.Step{Partition: records.MessagePartition(a, m.h.ID), Batch: b}
 }
 
 // wakeAgain wakes all devices that may not have been told of a message that is
@@ -358,9 +356,14 @@ func (s *Service) repeated(c caller.Caller, other identity.AccountID) error {
 // commit makes an unconditional batch durable. An unknown outcome is repeated
 // once; if it stays unknown the caller is told to repeat the whole call.
 func (s *Service) commit(ctx context.Context, p store.Partition, b *store.Batch) error {
-	err := s.Store.Commit(ctx, p, b)
+	return s.commitAll(ctx, store.Step{Partition: p, Batch: b})
+}
+
+// commitAll is commit of batches that each wait for the one before.
+func (s *Service) commitAll(ctx context.Context, steps ...store.Step) error {
+	err := store.CommitAll(ctx, s.Store, steps...)
 	if errors.Is(err, store.ErrUnknown) && ctx.Err() == nil {
-		err = s.Store.Commit(ctx, p, b)
+		err = store.CommitAll(ctx, s.Store, steps...)
 	}
 	return err
 }

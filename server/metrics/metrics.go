@@ -165,3 +165,12 @@ func (t timed) Commit(ctx context.Context, p store.Partition, b *store.Batch) er
 	t.commits.WithLabelValues(result(err)).Observe(time.Since(begun).Seconds())
 	return err
 }
+
+// CommitAll implements [store.Chainer], also over engines that do not: it counts
+// as one commit.
+func (t timed) CommitAll(ctx context.Context, steps []store.Step) error {
+	begun := time.Now()
+	err := store.CommitAll(ctx, t.Store, steps...)
+	t.commits.WithLabelValues(result(err)).Observe(time.Since(begun).Seconds())
+	return err
+}

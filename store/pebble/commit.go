@@ -21,13 +21,13 @@ const (
 	maxGroup   = 1 << 20 // bytes of keys and values, one batch more at most
 )
 
-// commit is one batch, or one portion of a sweep, on its way to the committer.
+// commit is batches that wait for each other, or one portion of a sweep, on its
+// way to the committer.
 type commit struct {
-	ctx       context.Context
-	partition store.Partition
-	batch     *store.Batch
-	sweep     []dueRow
-	answer    chan error // of size 1; nobody need wait for it
+	ctx    context.Context
+	steps  []store.Step
+	sweep  []dueRow
+	answer chan error // of size 1; nobody need wait for it
 }
 
 // group is what one Pebble batch holds. Readers see it through inflight, so it
@@ -50,7 +50,24 @@ func (s *Store) Commit(ctx context.Context, p store.Partition, b *store.Batch) e
 	if err := s.schema.CheckBatch(p, b); err != nil {
 		return err
 	}
-	return s.hand(&commit{ctx: ctx, partition: p, batch: b, answer: make(chan error, 1)})
+	return s.hand(&commit{ctx: ctx, steps: []store.Step{{Partition: p, Batch: b}}, answer: make(chan error, 1)})
+}
+
+// CommitAll implements [store.Chainer]: all steps are in one group, with one sync.
+func (s *Store) CommitAll(ctx context.Context, steps []store.Step) error {
+	var fault error
+	for i, step := range steps {
+		if fault = s.schema.CheckBatch(step.Partition, step.Batch); fault != nil {
+			steps = steps[:i]
+			break
+		}
+	}
+	if len(steps) > 0 {
+		if err := s.hand(&commit{ctx: ctx, steps: steps, answer: make(chan error, 1)}); err != nil {
+			return err
+		}
+	}
+	return fault
 }
 
 // hand gives c to the committer and waits for the answer.
@@ -125,9 +142,9 @@ func (s *Store) take(first *commit) []*commit {
 }
 
 func (c *commit) size() (n int) {
-	if c.batch != nil {
-		for i := range c.batch.Writes {
-			n += len(c.batch.Writes[i].Key) + len(c.batch.Writes[i].Value)
+	for _, step := range c.steps {
+		for i := range step.Batch.Writes {
+			n += len(step.Batch.Writes[i].Key) + len(step.Batch.Writes[i].Value)
 		}
 	}
 	for i := range c.sweep {
@@ -158,7 +175,11 @@ func (s *Store) commitGroup(taken []*commit) []error {
 		case full != nil:
 			answers[i] = full
 		default:
-			answers[i] = s.judge(g, c, now)
+			for _, step := range c.steps {
+				if answers[i] = s.judge(g, step, now); answers[i] != nil {
+					break
+				}
+			}
 		}
 	}
 	if !g.batch.Empty() {
@@ -207,13 +228,14 @@ func (s *Store) space() (full, veryFull error) {
 	return full, veryFull
 }
 
-// judge adds c to the group if its conditions hold. Every reason not to is
+// judge adds a batch to the group if its conditions hold. Every reason not to is
 // looked for before the first row is added.
-func (s *Store) judge(g *group, c *commit, now time.Time) error {
-	current := make([]store.Record, len(c.batch.Conditions))
+func (s *Store) judge(g *group, step store.Step, now time.Time) error {
+	p, b := step.Partition, step.Batch
+	current := make([]store.Record, len(b.Conditions))
 	refused := false
-	for i, condition := range c.batch.Conditions {
-		r, err := s.latest(g, rowKey(c.partition, condition.Key))
+	for i, condition := range b.Conditions {
+		r, err := s.latest(g, rowKey(p, condition.Key))
 		if err != nil {
 			return err
 		}
@@ -226,9 +248,9 @@ func (s *Store) judge(g *group, c *commit, now time.Time) error {
 	if refused {
 		return &store.Refused{Current: current}
 	}
-	changes := make([]change, 0, len(c.batch.Writes))
-	for i := range c.batch.Writes {
-		next, err := s.change(g, c.partition, &c.batch.Writes[i], now)
+	changes := make([]change, 0, len(b.Writes))
+	for i := range b.Writes {
+		next, err := s.change(g, p, &b.Writes[i], now)
 		if err != nil {
 			return err
 		}
@@ -237,7 +259,7 @@ func (s *Store) judge(g *group, c *commit, now time.Time) error {
 	for _, next := range changes {
 		g.add(next)
 	}
-	g.partitions[c.partition] = true
+	g.partitions[p] = true
 	g.sync = true
 	return nil
 }

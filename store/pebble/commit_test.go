@@ -21,7 +21,7 @@ func TestCancelledCommitSaysWhy(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got := s.commitGroup([]*commit{{ctx: ctx, partition: "p", batch: new(store.Batch)}})
+	got := s.commitGroup([]*commit{{ctx: ctx, steps: []store.Step{{Partition: "p", Batch: new(store.Batch)}}}})
 	if len(got) != 1 || !errors.Is(got[0], store.ErrUnknown) || !errors.Is(got[0], context.Canceled) {
 		t.Errorf("%v", got)
 	}

@@ -85,3 +85,23 @@ func TestReadyCommitsShareASync(t *testing.T) {
 		t.Errorf("%d syncs for %d rounds of %d commits", n, rounds, writers)
 	}
 }
+
+// Commits that wait for each other share a sync, too, and are lost together with it.
+func TestStepsShareASync(t *testing.T) {
+	fs := &syncFS{FS: vfs.NewMem()}
+	s, err := Open("db", storetest.Schema(), Options{FS: fs, SweepEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	step := func(p store.Partition, value string) store.Step {
+		return store.Step{Partition: p, Batch: new(store.Batch).PutOnce("o/1", []byte(value), 0)}
+	}
+	before := fs.syncs.Load()
+	if err := store.CommitAll(t.Context(), s, step("a", "first"), step("b", "second")); err != nil {
+		t.Fatal(err)
+	}
+	if n := fs.syncs.Load() - before; n != 1 {
+		t.Errorf("%d syncs", n)
+	}
+}

@@ -105,6 +105,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Expirer = (*Store)(nil)
+	_ store.Chainer = (*Store)(nil)
 )
 
 // Open opens the data folder, and makes it if there is none, for the keys of

@@ -109,6 +109,7 @@ func Run(t *testing.T, open Open) {
 		{"18 range from low water examines what is above it", lowWater},
 		{"19 commit then look", commitThenLook},
 		{"20 cancelling gives unknown, never refused", cancelling},
+		{"commits one after the other", chained},
 		{"decided records are linearizable", linearizable},
 		{"revisions are never used twice", revisions},
 		{"partitions are listed", listing},
