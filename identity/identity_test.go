@@ -300,6 +300,35 @@ func TestDH(t *testing.T) {
 	}
 }
 
+// A key is refused by its bytes exactly where multiplying gives zero: those of
+// low order and all that differ from them in a bit.
+func TestKeyOfLowOrder(t *testing.T) {
+	mine, refused := authKey("a"), 0
+	agree := func(u [32]byte) {
+		_, err := mine.DH(u)
+		if (EpochAuthPublic(u).Check() == nil) != (err == nil) {
+			t.Errorf("%x: Check says %v, DH %v", u, EpochAuthPublic(u).Check(), err)
+		}
+		if err != nil {
+			refused++
+		}
+	}
+	for _, u := range lowOrderX25519 {
+		agree(u)
+		for bit := range 256 {
+			v := u
+			v[bit/8] ^= 1 << (bit % 8)
+			agree(v)
+		}
+	}
+	for i := range 100 {
+		agree(authKey(fmt.Sprint(i)).Public())
+	}
+	if refused < 5 {
+		t.Errorf("%d keys were refused", refused)
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	for _, n := range []int{0, 31, 33} {
 		b := make([]byte, n)
