@@ -138,9 +138,9 @@ func (s *step) schedule(name string, a *state.Ask) {
 
 // isCertified tells whether a request names the certificate that still holds:
 // after a new epoch it is made anew.
-func isCertified(a *state.Ask, cur *EpochKeys) bool {
+func isCertified(a *state.Ask, cur *ownEpoch) bool {
 	r, err := retry.ParseRequest(a.Request)
-	return err == nil && cur != nil && r.Request.Cert == cur.Certificate.Hash()
+	return err == nil && cur != nil && r.Request.Cert == cur.certificate.Hash()
 }
 
 // renewAsks ends the requests that name a certificate that is superseded.
@@ -237,7 +237,7 @@ func (s *step) awaitsKeys(h message.Header, in *state.In) bool {
 	return false
 }
 
-func (s *step) askFor(epoch *EpochKeys, to identity.AccountID, ids []message.ID) {
+func (s *step) askFor(epoch *ownEpoch, to identity.AccountID, ids []message.ID) {
 	nonce, err := retry.NewNonce(s.e.rand)
 	if err != nil {
 		s.tx.err = fmt.Errorf("client: no randomness: %w", err)
@@ -245,7 +245,7 @@ func (s *step) askFor(epoch *EpochKeys, to identity.AccountID, ids []message.ID)
 	}
 	head := s.head(s.e.id.account)
 	r, err := retry.SignRequest(retry.Request{
-		Account: s.e.id.account, Device: s.e.id.device, Cert: epoch.Certificate.Hash(),
+		Account: s.e.id.account, Device: s.e.id.device, Cert: epoch.certificate.Hash(),
 		ListVersion: head.Version, ListHash: head.Hash, To: to, Messages: ids, Nonce: nonce,
 	}, s.e.id.key)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // build makes the message: id, header, R, wraps, and the exact request, which
 // is stored before it is sent for the first time.
-func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *EpochKeys) {
+func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *ownEpoch) {
 	to := identity.AccountID(q.To)
 	digest := message.Digest(c.Digest)
 	h := message.Header{
@@ -57,7 +57,7 @@ func (s *step) build(queued string, q *state.Queued, c *state.Content, epoch *Ep
 
 // sendRequest is the request for a message, with wraps for the devices of now,
 // which it notes.
-func (s *step) sendRequest(out *state.Out, h message.Header, c *state.Content, secret wrap.Secret, epoch *EpochKeys) *resealv1.SendRequest {
+func (s *step) sendRequest(out *state.Out, h message.Header, c *state.Content, secret wrap.Secret, epoch *ownEpoch) *resealv1.SendRequest {
 	req := &resealv1.SendRequest{Header: out.Header, ClientId: out.ClientId, Inline: c.Inline, Segments: c.Segments}
 	if c.File != "" {
 		capability := secret.CEK.Capability()
@@ -98,7 +98,7 @@ func (s *step) namedLists(h message.Header) []*resealv1.NamedList {
 // wrapAll wraps for every device of an account that has a valid certificate
 // and no wrap for its newest epoch yet. A device whose certificate or key fails
 // is skipped and counted; it never stops a send.
-func (s *step) wrapAll(out *state.Out, h message.Header, secret wrap.Secret, epoch *EpochKeys, to identity.AccountID) [][]byte {
+func (s *step) wrapAll(out *state.Out, h message.Header, secret wrap.Secret, epoch *ownEpoch, to identity.AccountID) [][]byte {
 	p := s.peer(to)
 	if !p.known {
 		return nil
@@ -136,7 +136,7 @@ func isWrapped(out *state.Out, a identity.AccountID, d identity.DeviceID, epoch 
 // whatever it is added for, a second look or a retry request, the same device and
 // epoch get the same bytes. They are stored before they are sent: the server has
 // one place for them, and no way to tell which of two would be right.
-func (s *step) wrapOnce(h message.Header, secret wrap.Secret, epoch *EpochKeys, p peer, d identity.Device, c *identity.SignedCertificate, later bool) ([]byte, error) {
+func (s *step) wrapOnce(h message.Header, secret wrap.Secret, epoch *ownEpoch, p peer, d identity.Device, c *identity.SignedCertificate, later bool) ([]byte, error) {
 	name := answerName(h.ID, d.ID, c.Certificate.Epoch)
 	if a := load[state.Answer](&s.tx, name); later && a != nil {
 		return a.Wrap, nil
@@ -153,15 +153,19 @@ func answerName(id message.ID, d identity.DeviceID, epoch uint64) string {
 }
 
 // wrapOne seals the secret to one device, in the name of this device.
-func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *EpochKeys, p peer, d identity.Device, c *identity.SignedCertificate) ([]byte, error) {
+func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *ownEpoch, p peer, d identity.Device, c *identity.SignedCertificate) ([]byte, error) {
 	own, err := s.e.list(s.me().List)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := epoch.authKey()
 	if err != nil {
 		return nil, err
 	}
 	ctx := message.WrapContext{
 		From: message.WrapFrom{
 			Account: s.e.id.account, Key: own.List.Key, Device: s.e.id.device, DeviceKey: s.e.id.key.Public(),
-			Auth: epoch.Auth.Public(), Epoch: epoch.Number, Cert: epoch.Certificate.Hash(),
+			Auth: auth.Public(), Epoch: epoch.Number, Cert: epoch.certificate.Hash(),
 			ListVersion: own.List.Version, ListHash: own.Hash(), At: s.now,
 		},
 		To: message.WrapTo{
@@ -169,7 +173,7 @@ func (s *step) wrapOne(h message.Header, secret wrap.Secret, epoch *EpochKeys, p
 			Epoch: c.Certificate.Epoch, Cert: c.Hash(), ListVersion: p.list.List.Version, ListHash: p.list.Hash(),
 		},
 	}
-	w, err := wrap.Seal(ctx, c.Certificate.Key, c.Certificate.Auth, epoch.Auth, h, secret)
+	w, err := wrap.Seal(ctx, c.Certificate.Key, c.Certificate.Auth, auth, h, secret)
 	if err != nil {
 		return nil, err
 	}

@@ -97,11 +97,17 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 	}
 	// 9. Decapsulate, open, digests equal. The wrap names the recipient's
 	// device, epoch and lists in the very bytes that the key depends on.
-	r, k := s.epoch(to.Epoch)
-	if r == nil || k.Certificate.Hash() != to.Cert || to.DeviceKey != s.e.id.key.Public() {
+	k := s.epoch(to.Epoch)
+	if k == nil || k.certificate.Hash() != to.Cert || to.DeviceKey != s.e.id.key.Public() {
 		return wrap.Secret{}, bad
 	}
-	secret, err := wrap.Open(*w, k.Key, k.Auth, cert.Certificate.Auth, h)
+	key, err1 := k.keyPair()
+	auth, err2 := k.authKey()
+	if err1 != nil || err2 != nil {
+		s.tx.err = ErrState // their lengths were looked at
+		return wrap.Secret{}, bad
+	}
+	secret, err := wrap.Open(*w, key, auth, cert.Certificate.Auth, h)
 	if err != nil {
 		return wrap.Secret{}, bad
 	}

@@ -31,27 +31,45 @@ type EpochKeys struct {
 	Published   bool
 }
 
+// ownEpoch is a stored epoch of this device. Its private halves are made from
+// their seeds when they are asked for, which takes 120 us; most steps look at the
+// certificate alone.
+type ownEpoch struct {
+	*state.Epoch
+	certificate *identity.SignedCertificate
+	auth        *identity.EpochAuthKey
+}
+
 // epoch returns a stored epoch, nil where there is none (any more).
-func (s *step) epoch(n uint64) (*state.Epoch, *EpochKeys) {
+func (s *step) epoch(n uint64) *ownEpoch {
 	r := load[state.Epoch](&s.tx, epochName(n))
 	if r == nil {
-		return nil, nil
+		return nil
 	}
-	k := &EpochKeys{Number: r.Number, Published: r.Published}
-	var err1, err2, err3 error
-	k.Key, err1 = identity.EpochKeyFromSeed(r.KeySeed)
-	k.Auth, err2 = identity.EpochAuthKeyFromSeed(r.AuthSeed)
-	k.Certificate, err3 = identity.ParseCertificate(r.Certificate)
-	if err1 != nil || err2 != nil || err3 != nil {
+	c, err := identity.ParseCertificate(r.Certificate)
+	if err != nil || len(r.KeySeed) != identity.SeedSize || len(r.AuthSeed) != identity.SeedSize {
 		s.tx.err = fmt.Errorf("%w: epoch", ErrState)
-		return nil, nil
+		return nil
 	}
-	return r, k
+	return &ownEpoch{Epoch: r, certificate: c}
+}
+
+func (k *ownEpoch) keyPair() (identity.EpochKey, error) { return identity.EpochKeyFromSeed(k.KeySeed) }
+
+func (k *ownEpoch) authKey() (identity.EpochAuthKey, error) {
+	if k.auth == nil {
+		auth, err := identity.EpochAuthKeyFromSeed(k.AuthSeed)
+		if err != nil {
+			return auth, err
+		}
+		k.auth = &auth
+	}
+	return *k.auth, nil
 }
 
 // current is the newest published epoch; a newer one that is still on its way
 // comes second.
-func (s *step) current() (published, pending *EpochKeys) {
+func (s *step) current() (published, pending *ownEpoch) {
 	var newest, open uint64
 	for _, name := range s.tx.names(prefixEpoch) {
 		switch r := load[state.Epoch](&s.tx, name); {
@@ -63,10 +81,10 @@ func (s *step) current() (published, pending *EpochKeys) {
 		}
 	}
 	if newest != 0 {
-		_, published = s.epoch(newest)
+		published = s.epoch(newest)
 	}
 	if open != 0 {
-		_, pending = s.epoch(open)
+		pending = s.epoch(open)
 	}
 	return published, pending
 }
@@ -74,13 +92,13 @@ func (s *step) current() (published, pending *EpochKeys) {
 // freshEpoch returns the epoch to send and answer with. Where it is older than
 // a week, or there is none, a new one is made and published first: it returns
 // nil, and what wanted it is looked at again once it is published.
-func (s *step) freshEpoch() *EpochKeys {
+func (s *step) freshEpoch() *ownEpoch {
 	cur, pending := s.current()
 	if pending != nil {
-		s.publish(pending)
+		s.publish(pending.Number, pending.certificate)
 		return nil
 	}
-	if cur != nil && !identity.NeedsNewEpoch(cur.Certificate.Certificate, s.now) {
+	if cur != nil && !identity.NeedsNewEpoch(cur.certificate.Certificate, s.now) {
 		return cur
 	}
 	if s.e.removed(s.me()) || !s.clockAgrees() || !s.mayCall(prefixEpoch) {
@@ -101,7 +119,7 @@ func (s *step) freshEpoch() *EpochKeys {
 		return nil
 	}
 	s.tx.put(epochName(number), b)
-	s.publish(k)
+	s.publish(k.Number, k.Certificate)
 	return nil
 }
 
@@ -127,45 +145,48 @@ func MakeEpoch(e *Engine, number uint64, now identity.Time) (*EpochKeys, error) 
 }
 
 // publish asks the server for a challenge; the answer to it publishes.
-func (s *step) publish(k *EpochKeys) {
-	s.do(Call{fmt.Sprintf("epoch/%d", k.Number), &resealv1.ChallengeEpochRequest{Certificate: k.Certificate.Bytes()}})
+func (s *step) publish(number uint64, c *identity.SignedCertificate) {
+	s.do(Call{fmt.Sprintf("epoch/%d", number), &resealv1.ChallengeEpochRequest{Certificate: c.Bytes()}})
 }
 
 // challenged answers the server's challenge with the certificate.
 func (s *step) challenged(req *resealv1.ChallengeEpochRequest, resp *resealv1.ChallengeEpochResponse) {
 	_, k := s.current()
-	if k == nil || string(k.Certificate.Bytes()) != string(req.Certificate) {
+	if k == nil || string(k.certificate.Bytes()) != string(req.Certificate) {
 		return
 	}
 	if len(resp.GetEnc()) != identity.EncSize {
 		s.count.BadKeys++
 		return
 	}
-	answer, err := identity.Answer(k.Key, [identity.EncSize]byte(resp.Enc), k.Certificate.Hash())
+	key, err := k.keyPair()
+	if err != nil {
+		s.tx.err = fmt.Errorf("%w: epoch", ErrState)
+		return
+	}
+	answer, err := identity.Answer(key, [identity.EncSize]byte(resp.Enc), k.certificate.Hash())
 	if err != nil {
 		s.count.BadKeys++
 		return
 	}
 	s.do(Call{fmt.Sprintf("publish/%d", k.Number), &resealv1.PublishEpochRequest{Certified: &resealv1.Certified{
-		Certificate: k.Certificate.Bytes(), ChallengeState: resp.State, ChallengeAnswer: answer[:],
+		Certificate: k.certificate.Bytes(), ChallengeState: resp.State, ChallengeAnswer: answer[:],
 	}}})
 }
 
 // epochPublished marks the new epoch, and lets what waited for it go on.
 func (s *step) epochPublished(req *resealv1.PublishEpochRequest) {
 	cur, k := s.current()
-	if k == nil || string(k.Certificate.Bytes()) != string(req.Certified.GetCertificate()) {
+	if k == nil || string(k.certificate.Bytes()) != string(req.Certified.GetCertificate()) {
 		return
 	}
 	if cur != nil {
-		old, _ := s.epoch(cur.Number)
-		old.SupersededAt = uint64(s.now)
-		s.tx.save(epochName(cur.Number), old)
+		cur.SupersededAt = uint64(s.now)
+		s.tx.save(epochName(cur.Number), cur.Epoch)
 	}
-	r, _ := s.epoch(k.Number)
-	r.Published = true
-	s.tx.save(epochName(k.Number), r)
-	s.keepOwnCertificate(k.Certificate)
+	k.Published = true
+	s.tx.save(epochName(k.Number), k.Epoch)
+	s.keepOwnCertificate(k.certificate)
 	s.renewAsks()
 	s.lacking()
 	s.reconsider(s.e.id.account)
@@ -190,7 +211,7 @@ func (s *step) keepOwnCertificate(c *identity.SignedCertificate) {
 // certificate.
 func (s *step) epochRefused(req *resealv1.PublishEpochRequest, why *Refusal) {
 	cur, k := s.current()
-	if k == nil || string(k.Certificate.Bytes()) != string(req.GetCertified().GetCertificate()) {
+	if k == nil || string(k.certificate.Bytes()) != string(req.GetCertified().GetCertificate()) {
 		return
 	}
 	number := k.Number
@@ -212,14 +233,14 @@ func (s *step) epochRefused(req *resealv1.PublishEpochRequest, why *Refusal) {
 		s.count.BadKeys++
 		return
 	}
-	k, err := MakeEpoch(s.e, number+1, s.now)
+	next, err := MakeEpoch(s.e, number+1, s.now)
 	if err != nil {
 		s.tx.err = err
 		return
 	}
-	if b, err := NewEpoch(k); err == nil {
-		s.tx.put(epochName(k.Number), b)
-		s.publish(k)
+	if b, err := NewEpoch(next); err == nil {
+		s.tx.put(epochName(next.Number), b)
+		s.publish(next.Number, next.Certificate)
 	}
 }
 

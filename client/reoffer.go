@@ -106,7 +106,7 @@ func (s *step) notThere(req *resealv1.AddWrapsRequest, why *Refusal) {
 }
 
 // reoffer sends a message once more that the server took and does not know.
-func (s *step) reoffer(id message.ID, out *state.Out, epoch *EpochKeys) {
+func (s *step) reoffer(id message.ID, out *state.Out, epoch *ownEpoch) {
 	h, err := message.ParseHeader(out.Header)
 	c := s.content(out.Content)
 	if err != nil || c == nil || len(out.R) != len(message.R{}) {
