@@ -245,7 +245,7 @@ func (s *step) alarm(c *state.Contact, l *identity.SignedList, why error) {
 func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) (kept [][]byte, changed bool) {
 	newest := map[identity.DeviceID]*identity.SignedCertificate{}
 	take := func(b []byte, isNew bool) {
-		c, err := identity.ParseCertificate(b)
+		c, err := s.e.memory.certificate(b)
 		if err != nil || c.Certificate.Account != l.List.Account {
 			s.count.BadKeys++
 			return
@@ -254,7 +254,7 @@ func (s *step) followCertificates(l *identity.SignedList, known, told [][]byte) 
 		if !ok {
 			return
 		}
-		if isNew && c.Verify(d) != nil {
+		if isNew && !s.e.memory.isCertified(c, d) {
 			s.count.BadKeys++
 			return
 		}

@@ -174,7 +174,7 @@ func (s *step) resolved(req *resealv1.GetAccountsRequest, resp *resealv1.GetAcco
 // certificates: superseded certificates that wraps name.
 func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1.GetCertificatesResponse) {
 	for _, b := range resp.GetCertificates() {
-		c, err := identity.ParseCertificate(b)
+		c, err := s.e.memory.certificate(b)
 		if err != nil {
 			s.count.BadKeys++
 			continue
@@ -184,7 +184,7 @@ func (s *step) certificates(req *resealv1.GetCertificatesRequest, resp *resealv1
 			continue
 		}
 		// A certificate speaks only for a device of the list.
-		if d, ok := p.list.Find(c.Certificate.Device); !ok || !s.e.isCertified(c, d) {
+		if d, ok := p.list.Find(c.Certificate.Device); !ok || !s.e.memory.isCertified(c, d) {
 			s.count.BadKeys++
 			continue
 		}

@@ -84,7 +84,7 @@ func (s *step) check(h message.Header, raw []byte) (wrap.Secret, verdict) {
 		s.wantCertificate(from.Account, from.Device, from.Epoch)
 		return wrap.Secret{}, unknown
 	}
-	if cert.Hash() != from.Cert || !s.e.isCertified(cert, d) || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
+	if cert.Hash() != from.Cert || !s.e.memory.isCertified(cert, d) || cert.Certificate.Auth != from.Auth || !cert.Certificate.ValidAt(from.At) {
 		return wrap.Secret{}, bad
 	}
 	// 8. There is no end mark, and the message has not expired. By a wrong
@@ -149,7 +149,7 @@ func (s *step) certificate(p peer, a identity.AccountID, d identity.DeviceID, ep
 	if !ok {
 		return nil
 	}
-	c, err := identity.ParseCertificate(b)
+	c, err := s.e.memory.certificate(b)
 	if err != nil {
 		return nil
 	}

@@ -97,7 +97,7 @@ func (s *step) trust(c *state.Contact, key identity.AccountPublic) error {
 	if c.Alarm == errTwoKeys.Error() {
 		return s.pick(c, key)
 	}
-	l, err := identity.ParseSignedList(c.AlarmList)
+	l, err := s.e.list(c.AlarmList)
 	if err != nil {
 		return ErrAlarm // a fork: only a later list is the way out
 	}

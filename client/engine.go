@@ -59,13 +59,8 @@ type Engine struct {
 	late    map[string]bool
 	// views are the messages that somebody opens. A process that starts anew has
 	// nobody who does: its old intents claim nothing.
-	views map[message.ID]viewing
-	// lists are signed lists that were verified, by their bytes: the same few
-	// are looked at for every message.
-	lists map[string]*identity.SignedList
-	// certified are certificates that a device of a list has signed, by the bytes
-	// of both: the same, too, come with every message.
-	certified map[certifiedBy]bool
+	views  map[message.ID]viewing
+	memory *Memory
 	// server is the server's time at the last step that knew it.
 	server identity.Time
 	// bookGetting tells that the book is being fetched; bookPutting is what the
@@ -99,7 +94,7 @@ type ids struct {
 // ids, nonces and fresh keys; crypto/hpke and AES-GCM take their randomness
 // from the operating system.
 func Open(st State, rand io.Reader) (*Engine, error) {
-	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, views: map[message.ID]viewing{}, budgets: map[string]budget{}, late: map[string]bool{}}
+	e := &Engine{state: st, rand: rand, self: new(state.Self), pastExpiry: map[string]time.Duration{}, behind: true, noCert: map[string]bool{}, views: map[message.ID]viewing{}, memory: NewMemory(), budgets: map[string]budget{}, late: map[string]bool{}}
 	b, ok := st.Get(nameSelf)
 	if !ok {
 		return nil, fmt.Errorf("%w: no self", ErrState)
@@ -192,24 +187,8 @@ func (e *Engine) Step(c Clock, ev Event) (Output, error) {
 	return Output{Batch: s.tx.batch(), Effects: s.effects}, nil
 }
 
-// maxLists bounds what is remembered of verified lists.
-const maxLists = 512
-
 // list parses and verifies a signed list, once for the same bytes.
-func (e *Engine) list(b []byte) (*identity.SignedList, error) {
-	if l := e.lists[string(b)]; l != nil {
-		return l, nil
-	}
-	l, err := identity.ParseSignedList(b)
-	if err != nil {
-		return nil, err
-	}
-	if e.lists == nil || len(e.lists) >= maxLists {
-		e.lists = map[string]*identity.SignedList{}
-	}
-	e.lists[string(b)] = l
-	return l, nil
-}
+func (e *Engine) list(b []byte) (*identity.SignedList, error) { return e.memory.list(b) }
 
 // step is one event being handled.
 type step struct {

@@ -46,7 +46,7 @@ func (s *step) epoch(n uint64) *ownEpoch {
 	if r == nil {
 		return nil
 	}
-	c, err := identity.ParseCertificate(r.Certificate)
+	c, err := s.e.memory.certificate(r.Certificate)
 	if err != nil || len(r.KeySeed) != identity.SeedSize || len(r.AuthSeed) != identity.SeedSize {
 		s.tx.err = fmt.Errorf("%w: epoch", ErrState)
 		return nil
@@ -283,14 +283,14 @@ func (s *step) dropOldEpochs() {
 		if r == nil || r.SupersededAt == 0 || !identity.MayErase(identity.Time(r.SupersededAt), s.e.connectedAt) {
 			continue
 		}
-		c, err := identity.ParseCertificate(r.Certificate)
+		c, err := s.e.memory.certificate(r.Certificate)
 		if err != nil || !named[c.Hash()] || identity.MustErase(identity.Time(r.SupersededAt), s.now) {
 			s.tx.delete(name)
 		}
 	}
 	for _, name := range s.tx.names(prefixCert) {
 		b, _ := s.tx.get(name)
-		c, err := identity.ParseCertificate(b)
+		c, err := s.e.memory.certificate(b)
 		if err != nil || s.now.Sub(c.Certificate.NotAfter) > message.MaxLife+message.EndKept {
 			s.tx.delete(name)
 		}

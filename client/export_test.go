@@ -23,13 +23,19 @@ func MaxFigures() int {
 	return proto.Size(f.record())
 }
 
-// MaxCertified is how many verified certificates an engine remembers.
-const MaxCertified = maxCertified
+// MaxRemembered is how many of each kind a memory keeps.
+const MaxRemembered = maxRemembered
 
 // IsCertified is isCertified.
-func (e *Engine) IsCertified(c *identity.SignedCertificate, d identity.Device) bool {
-	return e.isCertified(c, d)
+func (m *Memory) IsCertified(c *identity.SignedCertificate, d identity.Device) bool {
+	return m.isCertified(c, d)
 }
 
-// Certified is how many verified certificates the engine remembers.
-func (e *Engine) Certified() int { return len(e.certified) }
+// Certified is how many verified certificates it remembers.
+func (m *Memory) Certified() int { return m.certified.Len() }
+
+// List is list.
+func (m *Memory) List(b []byte) (*identity.SignedList, error) { return m.list(b) }
+
+// Lists is how many lists it remembers.
+func (m *Memory) Lists() int { return m.lists.Len() }

@@ -60,7 +60,7 @@ func (s *step) peer(id identity.AccountID) peer {
 		return peer{}
 	}
 	for _, b := range certs {
-		if c, err := identity.ParseCertificate(b); err == nil {
+		if c, err := s.e.memory.certificate(b); err == nil {
 			p.certs[c.Certificate.Device] = c
 		}
 	}

@@ -303,7 +303,7 @@ func (s *step) contactOf(c *state.Contact) Contact {
 	}
 	k.WasVerified = len(c.VerifiedKey) > 0 && !k.Verified
 	copy(k.Key[:], c.Key)
-	if l, err := identity.ParseSignedList(c.List); err == nil {
+	if l, err := s.e.list(c.List); err == nil {
 		k.Devices = len(l.List.Devices)
 	}
 	k.Refused = c.Refused > 0 && !c.Accepted && !s.waitsOf(k.Account)
@@ -319,7 +319,7 @@ func (e *Engine) OwnKeys() (*identity.SignedList, []*identity.SignedCertificate,
 	}
 	var certs []*identity.SignedCertificate
 	for _, b := range e.self.Certificates {
-		if c, err := identity.ParseCertificate(b); err == nil {
+		if c, err := e.memory.certificate(b); err == nil {
 			certs = append(certs, c)
 		}
 	}

@@ -153,7 +153,7 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) (wraps i
 	known := retry.Known{
 		KeyPinned: !p.alarm, NotBlocked: !p.blocked, Listed: listed,
 		Signed:    listed && r.Verify(d.Key) == nil,
-		Certified: cert != nil && cert.Hash() == req.Cert && listed && cert.Verify(d) == nil && cert.Certificate.ValidAt(s.now),
+		Certified: cert != nil && cert.Hash() == req.Cert && listed && s.e.memory.isCertified(cert, d) && cert.Certificate.ValidAt(s.now),
 		Addressed: req.To == s.e.id.account || req.Account == s.e.id.account,
 		Recorded:  rec.h.Recipient == req.Account,
 		KeyHeld:   rec.keyed, DigestOriginal: true,

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -200,12 +201,13 @@ func (l *life) twice(d message.Digest) bool {
 
 // erased: what has ended leaves no key on a device that knows of it.
 func (l *life) erased() {
-	for _, m := range l.sent {
-		if m.know == (message.ID{}) {
-			continue
-		}
-		for _, d := range l.devices {
-			if d.OnDisk(m.Content.CEK[:]) {
+	for _, d := range l.devices {
+		files := d.OnDisk()
+		for _, m := range l.sent {
+			if m.know == (message.ID{}) {
+				continue
+			}
+			if slices.ContainsFunc(files, func(b []byte) bool { return bytes.Contains(b, m.Content.CEK[:]) }) {
 				l.fail("%s has the key of %v on its disk, in the clear", d.Name, m.know)
 			}
 			if !d.runs() {

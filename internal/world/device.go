@@ -107,6 +107,7 @@ func (d *Device) Start() {
 	d.Stop()
 	e, err := client.Open(d.State, d.W.rand)
 	d.Engine = must(d.W, e, err)
+	d.Engine.Use(d.W.memory)
 	d.started = d.W.mono
 	d.Connect()
 }

@@ -1,8 +1,6 @@
 package world
 
 import (
-	"bytes"
-
 	"github.com/reseal/reseal/capsule"
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/client/vault"
@@ -153,16 +151,14 @@ func (d *Device) PutBack(c *Copy) {
 	}
 }
 
-// OnDisk tells whether any file of the device's folder has these bytes in it.
-func (d *Device) OnDisk(secret []byte) bool {
+// OnDisk are the contents of the files of the device's folder.
+func (d *Device) OnDisk() (all [][]byte) {
 	if d.disk == nil {
-		return false
+		return nil
 	}
 	names, err := d.disk.fs.ReadDir()
 	for _, name := range must(d.W, names, err) {
-		if bytes.Contains(d.disk.fs.Read(name), secret) {
-			return true
-		}
+		all = append(all, d.disk.fs.Read(name))
 	}
-	return false
+	return all
 }

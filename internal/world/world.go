@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/quota"
 	"github.com/reseal/reseal/internal/records"
@@ -56,6 +57,7 @@ type World struct {
 	blobs  *Blobs
 	counts *counts
 	quotas quota.Limits
+	memory *client.Memory // of all engines: what they verify differs in nothing
 
 	accounts []*Account
 	devices  []*Device
@@ -90,7 +92,7 @@ func newWorld(t testing.TB, seed uint64) *World {
 	}
 	w := &World{
 		T: t, rand: rand.NewChaCha8(key), rng: rand.New(rand.NewPCG(seed, 1)), counts: &counts{n: map[string]int{}},
-		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)),
+		now: identity.TimeOf(time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)), memory: client.NewMemory(),
 	}
 	w.wire = &wire{}
 	w.store = &faulty{commits: map[int]int{}, reads: map[int]int{}, dead: map[int]bool{}}

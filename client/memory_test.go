@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/reseal/reseal/client"
 	"github.com/reseal/reseal/identity"
@@ -53,9 +55,9 @@ func (c certified) sign(t testing.TB, epoch uint64) *identity.SignedCertificate 
 func TestCertifiedForTheSameBytesAndDevice(t *testing.T) {
 	c := newCertified(t)
 	good := c.sign(t, 1)
-	var e client.Engine
+	m := client.NewMemory()
 	for range 2 {
-		if !e.IsCertified(good, c.device) {
+		if !m.IsCertified(good, c.device) {
 			t.Fatal("a good certificate is refused")
 		}
 	}
@@ -67,20 +69,20 @@ func TestCertifiedForTheSameBytesAndDevice(t *testing.T) {
 		b := append([]byte(nil), good.Bytes()...)
 		b[i] ^= 1
 		altered, err := identity.ParseCertificate(b)
-		if err == nil && e.IsCertified(altered, c.device) {
+		if err == nil && m.IsCertified(altered, c.device) {
 			t.Fatalf("a certificate with byte %d altered passes after the good one", i)
 		}
 	}
 	for range 2 {
-		if e.IsCertified(good, otherKey) || e.IsCertified(good, otherID) {
+		if m.IsCertified(good, otherKey) || m.IsCertified(good, otherID) {
 			t.Fatal("another device passes as the signer of a certificate that was verified")
 		}
-		if e.IsCertified(stranger.sign(t, 1), c.device) {
+		if m.IsCertified(stranger.sign(t, 1), c.device) {
 			t.Fatal("a certificate that another device signed passes")
 		}
 	}
-	if !e.IsCertified(good, c.device) || e.Certified() != 1 {
-		t.Fatalf("%d certificates are remembered, want the good one", e.Certified())
+	if !m.IsCertified(good, c.device) || m.Certified() != 1 {
+		t.Fatalf("%d certificates are remembered, want the good one", m.Certified())
 	}
 }
 
@@ -88,39 +90,74 @@ func TestCertifiedForTheSameBytesAndDevice(t *testing.T) {
 // is verified again.
 func TestCertifiedIsBounded(t *testing.T) {
 	c := newCertified(t)
-	var e client.Engine
-	for n := range uint64(client.MaxCertified) {
-		if !e.IsCertified(c.sign(t, n+1), c.device) {
+	m := client.NewMemory()
+	for n := range uint64(client.MaxRemembered) {
+		if !m.IsCertified(c.sign(t, n+1), c.device) {
 			t.Fatal("a good certificate is refused")
 		}
 	}
-	if e.Certified() != client.MaxCertified {
-		t.Fatalf("%d are remembered, want %d", e.Certified(), client.MaxCertified)
+	if m.Certified() < client.MaxRemembered/2 {
+		t.Fatalf("%d are remembered, want %d at least", m.Certified(), client.MaxRemembered/2)
 	}
-	for _, epoch := range []uint64{client.MaxCertified + 1, 1} {
-		if !e.IsCertified(c.sign(t, epoch), c.device) {
+	for _, epoch := range []uint64{client.MaxRemembered + 1, 1} {
+		if !m.IsCertified(c.sign(t, epoch), c.device) {
 			t.Fatal("a good certificate is refused")
 		}
 	}
-	if e.Certified() > client.MaxCertified {
-		t.Fatalf("%d are remembered, at most %d may be", e.Certified(), client.MaxCertified)
+	if m.Certified() > client.MaxRemembered {
+		t.Fatalf("%d are remembered, at most %d may be", m.Certified(), client.MaxRemembered)
 	}
 }
 
-// What a fork verifies it remembers for itself.
-func TestForkRemembersForItself(t *testing.T) {
-	c := newCertified(t)
-	var e client.Engine
-	e.IsCertified(c.sign(t, 1), c.device)
-	f := e.Fork(nil, nil)
-	if f.Certified() != 1 {
-		t.Errorf("a fork remembers %d certificates, want what was remembered before", f.Certified())
+// A list is read once for the same bytes, one that was altered is refused after
+// it, and no more are kept than the bound says.
+func TestListsAreRemembered(t *testing.T) {
+	key, err := identity.NewAccountKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.IsCertified(c.sign(t, 2), c.device)
-	e.IsCertified(c.sign(t, 3), c.device)
-	e.IsCertified(c.sign(t, 4), c.device)
-	if e.Certified() != 3 || f.Certified() != 2 {
-		t.Errorf("%d and %d certificates are remembered, want 3 and 2", e.Certified(), f.Certified())
+	next, err := identity.NewAccountKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCertified(t)
+	const at = identity.Time(1_800_000_000_000)
+	c.device.AddedAt, c.device.Class, c.device.How = at, identity.Native, identity.ByPassword
+	signed := func(added identity.Time) []byte {
+		l, err := identity.SignList(identity.DeviceList{
+			Account: identity.AccountID{2}, Key: key.Public(), Next: next.Public().Next(), Version: 1,
+			IssuedAt: at.Add(time.Duration(added) * time.Second), Devices: []identity.Device{c.device},
+		}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Bytes()
+	}
+	m, b := client.NewMemory(), signed(1)
+	first, err := m.List(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := m.List(bytes.Clone(b)); err != nil || again != first {
+		t.Errorf("the same bytes were read anew: %v", err)
+	}
+	for i := range b {
+		altered := bytes.Clone(b)
+		altered[i] ^= 1
+		if _, err := m.List(altered); err == nil {
+			t.Fatalf("a list with byte %d altered passes", i)
+		}
+	}
+	if m.Lists() != 1 {
+		t.Errorf("%d lists are remembered, want 1", m.Lists())
+	}
+	for i := range identity.Time(client.MaxRemembered) {
+		if _, err := m.List(signed(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := m.Lists(); n > client.MaxRemembered || n < client.MaxRemembered/2 {
+		t.Errorf("%d lists are remembered", n)
 	}
 }
 
@@ -138,10 +175,10 @@ func BenchmarkCertified(b *testing.B) {
 		}
 	})
 	b.Run("remembered", func(b *testing.B) {
-		var e client.Engine
+		m := client.NewMemory()
 		b.ReportAllocs()
 		for b.Loop() {
-			if !e.IsCertified(good, c.device) {
+			if !m.IsCertified(good, c.device) {
 				b.Fatal("a good certificate is refused")
 			}
 		}
