@@ -39,7 +39,18 @@ func (c Condition) Holds(current Record) bool { return c.Rev == current.Rev }
 type Batch struct {
 	Writes     []Write
 	Conditions []Condition
-	badRev     bool
+	// Unsynced says that Commit need not wait until the batch is durable: see
+	// [Batch.Lazily].
+	Unsynced bool
+	badRev   bool
+}
+
+// Lazily lets Commit of a batch that only deletes once records return before that
+// is durable. Every read sees it then, but after a crash any of the records may be
+// back; they expire, or are deleted again. Engines may make it durable at once.
+func (b *Batch) Lazily() *Batch {
+	b.Unsynced = true
+	return b
 }
 
 // Absent adds the condition that the decided record k does not exist or has

@@ -43,6 +43,9 @@ func (s Schema) CheckBatch(p Partition, b *Batch) error {
 	if err != nil {
 		return err
 	}
+	if b.Unsynced && len(b.Conditions) > 0 {
+		return fmt.Errorf("%w: conditions in a batch that need not be durable", ErrBatch)
+	}
 	written := make(map[Key]bool, len(b.Writes))
 	for i := range b.Writes {
 		w := &b.Writes[i]
@@ -52,6 +55,9 @@ func (s Schema) CheckBatch(p Partition, b *Batch) error {
 		written[w.Key] = true
 		if err := s.checkWrite(w, conditions); err != nil {
 			return err
+		}
+		if b.Unsynced && w.Op != OpDeleteOnce {
+			return fmt.Errorf("%w: %q is written by a batch that need not be durable", ErrBatch, clip(w.Key))
 		}
 		size += len(w.Key) + len(w.Value)
 	}

@@ -10,7 +10,8 @@
 // Partition and key are raw bytes; any byte may stand in them.
 //
 //   - Commit is atomic within one partition: a reader sees all of a [Batch] or
-//     nothing of it. It is durable before it returns nil.
+//     nothing of it. It is durable before it returns nil, but for deletes that
+//     the caller wants no durability for ([Batch.Lazily]).
 //   - A read that starts after a Commit returned nil sees it, from any node.
 //     What a read has returned stays true after a loss of power.
 //   - Range is ordered and has no gaps. Pages are not a snapshot: go on at

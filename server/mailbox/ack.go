@@ -34,7 +34,9 @@ func (s *Service) Acknowledge(ctx context.Context, req *resealv1.AcknowledgeRequ
 		}
 		b := batches[day]
 		if b == nil {
-			b = new(store.Batch)
+			// What a crash brings back is told to the device once more, which knows
+			// it by its id.
+			b = new(store.Batch).Lazily()
 			batches[day] = b
 		}
 		if hasKey(b, key) {

@@ -166,7 +166,7 @@ func (s *Service) deliver(ctx context.Context, c caller.Caller, day uint32, key 
 		return nil, err
 	}
 	if ev.Event == nil {
-		return nil, s.commit(ctx, p, new(store.Batch).DeleteOnce(key))
+		return nil, s.commit(ctx, p, new(store.Batch).DeleteOnce(key).Lazily())
 	}
 	return ev, nil
 }

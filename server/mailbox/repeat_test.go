@@ -290,8 +290,11 @@ func TestRepeatRate(t *testing.T) {
 func TestAcknowledgeOldDays(t *testing.T) {
 	w, _, _, bob, _ := pair(t)
 	commits := 0
-	w.Outcomes(func(store.Partition, *store.Batch) memory.Outcome {
+	w.Outcomes(func(_ store.Partition, b *store.Batch) memory.Outcome {
 		commits++
+		if !b.Unsynced {
+			t.Error("an acknowledgement waits for the disk")
+		}
 		return memory.Known
 	})
 	key := records.QueueKey(bob.ID, w.Time(), records.QueueMark{1})

@@ -184,7 +184,7 @@ func (s *Store) commitGroup(taken []*commit) []error {
 	}
 	if !g.batch.Empty() {
 		s.inflight.Store(g)
-		options := pebble.NoSync // a sweep that is undone is done again
+		options := pebble.NoSync // sweeps and what is lazy, which is done again
 		if g.sync {
 			options = pebble.Sync
 		}
@@ -260,7 +260,7 @@ func (s *Store) judge(g *group, step store.Step, now time.Time) error {
 		g.add(next)
 	}
 	g.partitions[p] = true
-	g.sync = true
+	g.sync = g.sync || !b.Unsynced
 	return nil
 }
 

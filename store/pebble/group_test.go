@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -103,5 +104,51 @@ func TestStepsShareASync(t *testing.T) {
 	}
 	if n := fs.syncs.Load() - before; n != 1 {
 		t.Errorf("%d syncs", n)
+	}
+}
+
+// A delete that need not last waits for no sync, is seen at once, and lasts with
+// the next commit that does.
+func TestLazyDeleteWaitsForNoSync(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	fs := &syncFS{FS: disk}
+	s, err := Open("db", storetest.Schema(), Options{FS: fs, SweepEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	commit := func(b *store.Batch) (syncs int64) {
+		t.Helper()
+		before := fs.syncs.Load()
+		if err := s.Commit(t.Context(), "p", b); err != nil {
+			t.Fatal(err)
+		}
+		return fs.syncs.Load() - before
+	}
+	after := func() error {
+		t.Helper()
+		c, err := Open("db", storetest.Schema(), Options{FS: disk.CrashClone(vfs.CrashCloneCfg{}), SweepEvery: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, err = c.Get(t.Context(), "p", "o/1")
+		return err
+	}
+	commit(new(store.Batch).PutOnce("o/1", []byte("v"), 0))
+	if n := commit(new(store.Batch).DeleteOnce("o/1").Lazily()); n != 0 {
+		t.Errorf("%d syncs for what need not last", n)
+	}
+	if _, err := s.Get(t.Context(), "p", "o/1"); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("deleted, and there: %v", err)
+	}
+	if err := after(); err != nil {
+		t.Errorf("the test shows nothing: it lasted without a sync: %v", err)
+	}
+	if n := commit(new(store.Batch).PutOnce("o/3", []byte("v"), 0)); n != 1 {
+		t.Errorf("%d syncs for what must last", n)
+	}
+	if err := after(); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("after a later commit lasted, the delete did not: %v", err)
 	}
 }

@@ -69,6 +69,9 @@ func durable(t *testing.T, h *Harness) {
 	h.must(t, p, batch().Create("d", []byte("one"), tok, 0).PutOnce("o/1", []byte("x"), 0))
 	h.must(t, p, batch().PutOnce("o/2", []byte("y"), 0))
 	h.must(t, p, batch().DeleteOnce("o/1"))
+	h.must(t, p, batch().PutOnce("o/4", []byte("z"), 0))
+	h.must(t, p, batch().DeleteOnce("o/4").Lazily())
+	h.absent(t, p, "o/4") // until a crash, after which either is right
 	h.refused(t, p, batch().Create("d", []byte("two"), token(), 0).PutOnce("o/3", nil, 0).Create("d/new", []byte("n"), token(), 0))
 	look := func() {
 		t.Helper()

@@ -118,6 +118,8 @@ func decidedNeedsCondition(t *testing.T, h *Harness) {
 		"once put as decided":          {batch().Create("o/1", []byte("x"), token(), 0), store.ErrKind},
 		"condition on once":            {batch().Absent("o/2").PutOnce("o/2", nil, 0), store.ErrKind},
 		"once delete under condition":  {batch().Absent("d/other").DeleteOnce("o/1"), store.ErrBatch},
+		"put that need not last":       {batch().PutOnce("o/2", nil, 0).Lazily(), store.ErrBatch},
+		"condition that need not last": {batch().RevIs("d", 1).Lazily(), store.ErrBatch},
 		"unknown key":                  {batch().PutOnce("zzz", nil, 0), store.ErrKind},
 		"longer than an exact rule":    {batch().Create("dd", []byte("x"), token(), 0), store.ErrKind},
 		"no token":                     {batch().Create("d/n", []byte("x"), store.Token{}, 0), store.ErrBatch},
