@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/reseal/reseal/internal/bench/process"
 	"github.com/reseal/reseal/internal/terminal"
 )
 
@@ -54,7 +55,7 @@ type story struct {
 	n        *narrator
 	root     string
 	data     string // the server's folder
-	server   *process
+	server   *process.Server
 	wire     *wire
 	keys     *keyring
 	ahead    atomic.Int64 // how far everybody's clock is, nanoseconds
@@ -190,7 +191,7 @@ func (s *story) clean() error {
 		errs = append(errs, m.off())
 	}
 	if s.server != nil {
-		s.server.kill()
+		s.server.Kill()
 	}
 	if s.wire != nil {
 		s.wire.close()

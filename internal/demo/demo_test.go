@@ -103,10 +103,20 @@ var allSteps = []string{
 	"server.stop", "search.control", "search.files", "search.records", "server.knows",
 }
 
+// processOf is the server's process, to see whether it is still there.
+func processOf(t *testing.T, s *story) *os.Process {
+	t.Helper()
+	p, err := os.FindProcess(s.server.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestStory(t *testing.T) {
 	var pids []*os.Process
 	r := tellJSON(t, t.Context(), Options{between: func(s *story, _ int) bool {
-		pids = append(pids, s.server.cmd.Process)
+		pids = append(pids, processOf(t, s))
 		return true
 	}})
 	if r.err != nil {
@@ -327,7 +337,7 @@ func TestInterruptLeavesNothingBehind(t *testing.T) {
 	var server *os.Process
 	r := tellJSON(t, ctx, Options{between: func(s *story, chapter int) bool {
 		if chapter == 2 {
-			server = s.server.cmd.Process
+			server = processOf(t, s)
 			cancel(stop)
 		}
 		return true

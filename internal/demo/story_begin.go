@@ -35,9 +35,9 @@ func (s *story) begin(ctx context.Context) {
 		if err := s.serve(ctx, 0); err != nil {
 			return err
 		}
-		r.say("process %d at %s", s.server.cmd.Process.Pid, s.server.address)
-		r.set("pid", s.server.cmd.Process.Pid)
-		r.set("address", s.server.address)
+		r.say("process %d at %s", s.server.PID(), address(s.server))
+		r.set("pid", s.server.PID())
+		r.set("address", address(s.server))
 		return nil
 	})
 	s.step(ctx, "ana.signup", "Ana signs up on her phone", func(ctx context.Context, r *result) (err error) {

@@ -128,12 +128,12 @@ func (s *story) ends(ctx context.Context) {
 		return nil
 	})
 	s.step(ctx, "server.kill", "The server is killed (kill -9) and comes back; all clocks are 25 hours ahead", func(ctx context.Context, r *result) error {
-		s.server.kill()
+		s.server.Kill()
 		s.ahead.Store(int64(tomorrow))
 		if err := s.serve(ctx, tomorrow); err != nil {
 			return err
 		}
-		r.say("process %d", s.server.cmd.Process.Pid)
+		r.say("process %d", s.server.PID())
 		for _, d := range []*device{s.anas, s.cleos} {
 			if err := s.reconnected(ctx, d); err != nil {
 				return err
@@ -188,10 +188,10 @@ func (s *story) unsend(ctx context.Context, r *result) error {
 
 // serve starts the server, or another one in its place, over the same folder.
 func (s *story) serve(ctx context.Context, offset time.Duration) (err error) {
-	if s.server, err = startProcess(ctx, s.o.Server, s.data, s.data+".log", offset); err != nil {
+	if s.server, err = startServer(ctx, s.o.Server, s.data, s.data+".log", offset); err != nil {
 		return err
 	}
-	s.wire.connect(s.server.address)
+	s.wire.connect(address(s.server))
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (s *story) evidence(ctx context.Context) {
 	s.broken = s.server == nil
 	defer func() { s.broken = s.broken || broken }()
 	s.n.chapter("What the server saw", "Its folder is all that somebody gets who steals the server. It is searched for every secret of this story.")
-	s.step(ctx, "server.stop", "The server ends in good order (SIGTERM)", func(context.Context, *result) error { return s.server.stop() })
+	s.step(ctx, "server.stop", "The server ends in good order (SIGTERM)", func(context.Context, *result) error { return s.server.Stop() })
 	wanted := s.wanted()
 	look := newSearch(wanted)
 	s.step(ctx, "search.control", "The search finds what is there to be found", func(_ context.Context, r *result) error {

@@ -1,5 +1,5 @@
-// Package process runs a server as a child process on a core of its own, and
-// reads what a process has used: processor time and memory.
+// Package process runs a server as a child process, on a core of its own where
+// that is asked for, and reads what a process has used: processor time and memory.
 //
 // Both come from the kernel, so the server that is measured does nothing for it.
 // They are had on Linux; elsewhere the functions return [ErrUnsupported], and
@@ -69,10 +69,10 @@ func Start(ctx context.Context, cmd *exec.Cmd, core int, log string) (*Server, e
 		b, _ := os.ReadFile(log)
 		return nil, fmt.Errorf("the server ended at once (%v): %s", s.err, strings.TrimSpace(string(b)))
 	case <-ctx.Done():
-		s.kill()
+		s.Kill()
 		return nil, context.Cause(ctx)
 	case <-time.After(startPatience):
-		s.kill()
+		s.Kill()
 		return nil, errors.New("the server does not take connections")
 	}
 }
@@ -96,22 +96,29 @@ func (s *Server) read(out io.Reader, url chan<- string) {
 // PID is the process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Stop asks the server to end in good order, and kills it where it does not.
+// Stop asks the server to end in good order, and kills it where it does not. It
+// returns how the server ended; of one that has ended before, how that did.
 func (s *Server) Stop() error {
+	select {
+	case <-s.exited:
+		return s.err
+	default:
+	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		s.kill()
-		return nil // it has ended already, or there are no signals here
+		s.Kill()
+		return nil // there are no such signals here
 	}
 	select {
 	case <-s.exited:
 		return s.err
 	case <-time.After(stopPatience):
-		s.kill()
+		s.Kill()
 		return errors.New("the server did not drain in time")
 	}
 }
 
-func (s *Server) kill() {
+// Kill ends the server as a loss of power would, and returns when it has ended.
+func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	<-s.exited
 }

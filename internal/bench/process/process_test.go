@@ -65,6 +65,18 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestServerThatDied: what ended on its own is not said to have stopped well.
+func TestServerThatDied(t *testing.T) {
+	s, err := Start(t.Context(), child(t, "serve"), NoCore, filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	if s.Stop() == nil {
+		t.Error("a server that was killed is said to have ended in good order")
+	}
+}
+
 func TestServerThatFails(t *testing.T) {
 	_, err := Start(t.Context(), child(t, "fail"), NoCore, filepath.Join(t.TempDir(), "log"))
 	if err == nil || !strings.Contains(err.Error(), "no room for a server") {
