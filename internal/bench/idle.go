@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/reseal/reseal/internal/bench/histogram"
 	"github.com/reseal/reseal/internal/bench/presealed"
 	"github.com/reseal/reseal/internal/bench/process"
 )
@@ -47,6 +48,32 @@ func (s *stage) idle(ctx context.Context, c *certificate) error {
 	if err != nil {
 		return err
 	}
+	var took histogram.Histogram
+	clients := make([]*presealed.Client, len(devices))
+	s.stops = append(s.stops, func() error { return closeAll(clients) })
+	var p span
+	if err := s.memory(ctx, h, func() error {
+		from := h.usage()
+		err := parallel(len(devices), func(i int) (err error) {
+			began := time.Now()
+			clients[i], err = devices[i].At(desk).Connect(ctx, nil)
+			took.Record(time.Since(began))
+			return err
+		})
+		p = h.usage().since(from)
+		return err
+	}); err != nil {
+		return err
+	}
+	return errors.Join(
+		s.tell(atConn, p.around(latency(&took))),
+		s.tell(connCost, p.around(Value{Value: float64(p.server) / float64(len(devices)) / float64(time.Millisecond)})),
+	)
+}
+
+// memory looks at the memory of a server before and after idleUsers of them have
+// connected, and tells what that took.
+func (s *stage) memory(ctx context.Context, h *host, connect func() error) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
@@ -54,19 +81,9 @@ func (s *stage) idle(ctx context.Context, c *certificate) error {
 	if err != nil {
 		return err
 	}
-	took := new(load)
-	clients := make([]*presealed.Client, len(devices))
-	s.stops = append(s.stops, func() error { return closeAll(clients) })
-	from := h.usage()
-	if err := parallel(len(devices), func(i int) (err error) {
-		began := time.Now()
-		clients[i], err = devices[i].At(desk).Connect(ctx, nil)
-		took.latency.Record(time.Since(began))
-		return err
-	}); err != nil {
+	if err := connect(); err != nil {
 		return err
 	}
-	p := h.usage().since(from)
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
@@ -74,12 +91,9 @@ func (s *stage) idle(ctx context.Context, c *certificate) error {
 	if err != nil {
 		return err
 	}
-	n := float64(len(devices))
 	return errors.Join(
-		s.tell(perUser, Value{Value: (float64(all) - float64(none)) / n / (1 << 10)}),
+		s.tell(perUser, Value{Value: (float64(all) - float64(none)) / float64(s.idleUsers) / (1 << 10)}),
 		s.tell(forNone, Value{Value: float64(none) / (1 << 20)}),
-		s.tell(atConn, p.around(latency(&took.latency))),
-		s.tell(connCost, p.around(Value{Value: float64(p.server) / n / float64(time.Millisecond)})),
 	)
 }
 

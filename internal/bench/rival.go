@@ -154,27 +154,10 @@ func (s *stage) rivalIdle(ctx context.Context, r Rival, c *certificate) error {
 	if err != nil {
 		return err
 	}
-	if err := s.settle(ctx); err != nil {
+	return s.memory(ctx, h, func() error {
+		_, err := s.rivalUsers(ctx, r, h, roots, s.idleUsers, func([]byte) {})
 		return err
-	}
-	none, err := process.Memory(h.pid)
-	if err != nil {
-		return err
-	}
-	if _, err := s.rivalUsers(ctx, r, h, roots, s.idleUsers, func([]byte) {}); err != nil {
-		return err
-	}
-	if err := s.settle(ctx); err != nil {
-		return err
-	}
-	all, err := process.Memory(h.pid)
-	if err != nil {
-		return err
-	}
-	return errors.Join(
-		s.tell(perUser, Value{Value: (float64(all) - float64(none)) / float64(s.idleUsers) / (1 << 10)}),
-		s.tell(forNone, Value{Value: float64(none) / (1 << 20)}),
-	)
+	})
 }
 
 // rivalBlob sends and gets as many bytes as blob does, in one request each.
