@@ -193,8 +193,8 @@ func (l *life) restore(here []*device, n uint32) {
 	}
 	d.Stop()
 	d.PutBack(d.old)
-	d.old, d.head = nil, 0
-	d.restored = true
+	d.old, d.restored = nil, true
+	l.witness.forget(d)
 	d.Start()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type life struct {
 	accounts []*world.Account
 	devices  []*device
 	sent     []*sent
+	witness  *witness
 	healthy  bool
 	ways     *rand.Rand // which node a connection comes to
 	gaps     map[[2]int]bool
@@ -41,7 +43,6 @@ type device struct {
 	old      *world.Copy
 	seen     int // notices looked at
 	granted  map[message.ID]time.Time
-	head     uint64 // newest version of the own list seen
 	link     link
 	turns    int // how often its network was looked at
 	period   int // after how many looks it flaps
@@ -91,13 +92,18 @@ func (l *life) play() {
 }
 
 func (l *life) begin() {
+	l.witness = newWitness()
 	l.w.Trace = func(what string, b []byte) {
+		if !strings.HasPrefix(what, "disk of ") {
+			l.bytes(what, b)
+		}
 		sum := sha256.Sum256(b)
 		l.note("    %s: %d bytes, %x", what, len(b), sum[:8])
 	}
 	for i, n := range l.plan.Devices {
 		a := l.w.Account([]string{"ana", "ben", "cleo", "dora"}[i])
 		l.accounts = append(l.accounts, a)
+		l.witness.keep(a)
 		for range n {
 			l.add(a.Device())
 		}
@@ -125,6 +131,7 @@ func (l *life) begin() {
 func (l *life) add(d *world.Device) *device {
 	x := &device{Device: d, granted: map[message.ID]time.Time{}}
 	l.devices = append(l.devices, x)
+	l.witness.keepDevice(d)
 	return x
 }
 
@@ -143,6 +150,7 @@ func (l *life) net(x *world.Exchange) world.Fate {
 	}
 	l.note("    %s %T %v", x.Device.Name, x.Request, fate)
 	l.wraps(x.Device, x.Request)
+	l.sealed(x.Device, x.Request)
 	return fate
 }
 
@@ -274,17 +282,4 @@ func (l *life) find(d *device, id message.ID) *sent {
 	}
 	l.fail("%s has a message that nobody sent", d.Name)
 	return nil
-}
-
-// versions never fall, unless the device is an old copy of itself.
-func (l *life) versions(d *device) {
-	own, _, err := d.Engine.OwnKeys()
-	if err != nil {
-		l.fail("%s: own keys: %v", d.Name, err)
-	}
-	if v := own.List.Version; v < d.head {
-		l.fail("%s went from version %d of its own list back to %d", d.Name, d.head, v)
-	} else {
-		d.head = v
-	}
 }

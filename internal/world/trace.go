@@ -41,7 +41,7 @@ func (w *World) traceCommit(p store.Partition, batch *store.Batch, err error) {
 		b = fmt.Appendf(b, "%q is %d\n", c.Key, c.Rev)
 	}
 	for _, r := range batch.Writes {
-		b = fmt.Appendf(b, "%d %q %x %x %d\n", r.Op, r.Key, r.Value, r.Token, r.Expires)
+		b = fmt.Appendf(b, "%d %q %s %x %d\n", r.Op, r.Key, r.Value, r.Token, r.Expires)
 	}
 	w.Trace("store", b)
 }
