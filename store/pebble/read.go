@@ -3,7 +3,6 @@ package pebble
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -56,15 +55,30 @@ func (s *Store) load(key []byte, keep bool) (row, error) {
 }
 
 // fetch is the row as it lies in the database.
-func (s *Store) fetch(key []byte) (row, error) {
-	b, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return row{}, nil
-	}
+//
+// It is no Get of Pebble's, which uses no filter for the lowest level, the largest,
+// and so reads a block there for each row that is absent, as most are that have not
+// been read lately: whoever sends a message asks whether it is there already.
+func (s *Store) fetch(key []byte) (r row, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return row{}, s.readErr(err)
 	}
-	defer closer.Close()
+	defer func() {
+		if closeErr := it.Close(); closeErr != nil && err == nil {
+			r, err = row{}, s.readErr(closeErr)
+		}
+	}()
+	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
+		if err := it.Error(); err != nil {
+			return row{}, s.readErr(err)
+		}
+		return row{}, nil
+	}
+	b, err := it.ValueAndErr()
+	if err != nil {
+		return row{}, s.readErr(err)
+	}
 	return decodeRow(append([]byte{}, b...))
 }
 
