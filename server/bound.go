@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -102,6 +103,15 @@ func addrOf(c net.Conn) netip.Addr {
 type boundConn struct {
 	net.Conn
 	leave func()
+}
+
+// ReadFrom hands on what is to be sent: the system copies files into a connection
+// by itself, where it is asked to.
+func (c *boundConn) ReadFrom(r io.Reader) (int64, error) {
+	if to, ok := c.Conn.(io.ReaderFrom); ok {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
 func (c *boundConn) Close() error {
