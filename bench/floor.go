@@ -27,6 +27,10 @@ type floorRival struct{}
 
 func (floorRival) Name() string { return "floor" }
 
+func (floorRival) Figures() []string {
+	return []string{"flood", "rate", "idle", "idle-tls", "drain", "blob"}
+}
+
 func (floorRival) Command(folder, chain, key string) *exec.Cmd {
 	return self("floor", "-log", filepath.Join(folder, "floor.log"), "-chain", chain, "-key", key)
 }

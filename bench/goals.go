@@ -42,6 +42,18 @@ type judged struct {
 	ours, other float64
 	unit        string
 	reached     bool
+	// bound is the goal in the unit of ours.
+	bound float64
+}
+
+// words say whether the goal is met, and by how much ours is on this side of it or
+// on that.
+func (j judged) words() string {
+	apart := fmt.Sprintf("%.0f %%", 100*max(j.ours-j.bound, j.bound-j.ours)/j.bound)
+	if j.reached {
+		return "met, " + apart + " to spare"
+	}
+	return "**missed** by " + apart
 }
 
 // judge compares a goal with the medians; ok is false where one was not measured.
@@ -70,7 +82,7 @@ func (g goal) judge(r results) (j judged, ok bool) {
 		}
 		bound *= j.other
 	}
-	j.reached = j.ours <= bound
+	j.bound, j.reached = bound, j.ours <= bound
 	if g.least {
 		j.reached = j.ours >= bound
 	}

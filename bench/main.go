@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/reseal/reseal/internal/bench"
 	"github.com/reseal/reseal/internal/benchserver"
@@ -26,31 +27,39 @@ func main() {
 
 // options are what the flags say.
 type options struct {
-	runs   int
-	quick  bool
-	only   []string
-	out    string
-	folder string
-	core   int
+	runs         int
+	quick, whole bool
+	only, peers  []string
+	out          string
+	folder       string
+	core         int
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "floor" {
 		return serveFloor(ctx, args[1:])
 	}
+	if len(args) > 0 && args[0] == "peer" {
+		return servePeer(args[1:])
+	}
 	o := options{core: bench.DefaultCore()}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.runs, "runs", 5, "how many runs; the median of them is told")
 	f.BoolVar(&o.quick, "quick", false, "little load and for a moment, to see that everything works; the values mean nothing")
+	f.BoolVar(&o.whole, "whole", false, "take the figures as long as their definitions say, which takes three times as long")
 	f.StringVar(&o.out, "out", "docs", "write performance.md and its plots into `DIR`")
 	f.StringVar(&o.folder, "folder", "", "have the files of servers and clients in `DIR` (default that for temporary files): its disk is measured, too")
 	f.IntVar(&o.core, "core", o.core, "put servers on core `N` and everything else on the others; -1 leaves it to the system")
 	only := f.String("only", "", "measure these figures alone: `NAME,...`")
+	others := f.String("peers", strings.Join(peerNames(), ","), "measure these beside ours and the floor, where they are on the machine: `NAME,...`, or nothing")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
+	}
+	if *others != "" {
+		o.peers = strings.Split(*others, ",")
 	}
 	if o.runs < 1 || f.NArg() > 0 {
 		return fmt.Errorf("see go run ./bench -help")
@@ -68,40 +77,48 @@ func (o options) measure(ctx context.Context) (err error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", command, "github.com/reseal/reseal/cmd/reseal").CombinedOutput(); err != nil {
 		return fmt.Errorf("building the command: %w: %s", err, out)
 	}
+	rivals, away, err := o.rivals(ctx)
+	if err != nil {
+		return err
+	}
 	values := results{}
+	began := time.Now()
 	for n := range o.runs {
-		for _, figure := range o.order(n) {
-			fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", n+1, o.runs, figure)
+		for _, figure := range o.order(n, rivals) {
+			fmt.Fprintf(os.Stderr, "%s run %d of %d: %s\n", time.Since(began).Round(time.Second), n+1, o.runs, figure)
 			if err := bench.Run(ctx, bench.Options{
-				Only: []string{figure}, Quick: o.quick, Core: o.core, Folder: o.folder,
+				Only: []string{figure}, Quick: o.quick, Brief: !o.whole, Core: o.core, Folder: o.folder,
 				Command:    func(args ...string) *exec.Cmd { return exec.Command(command, args...) },
 				ServerArgs: benchserver.Args(),
-				Rivals:     []bench.Rival{floorRival{}},
+				Rivals:     rivals,
 				Emit:       func(v bench.Value) error { values.add(v); return nil },
 			}); err != nil {
 				return err
 			}
 		}
 	}
-	return report(o, values)
+	return report(o, values, rivals, away, time.Since(began))
 }
 
-// order are the figures of a run: where the floor has the same, one after the
-// other, the floor first in every second run.
-func (o options) order(run int) (all []string) {
-	floor := []string{"flood", "rate", "idle", "idle-tls", "blob"}
-	for _, f := range bench.Figures() {
-		if len(o.only) > 0 && !slices.Contains(o.only, f.Name) {
-			continue
-		}
-		pair := []string{f.Name}
-		if slices.Contains(floor, f.Name) {
-			pair = append(pair, "floor-"+f.Name)
-			if run%2 == 1 {
-				slices.Reverse(pair)
+// order are the figures of a run: where rivals have the same, one after the other,
+// in every second run the other way round.
+func (o options) order(run int, rivals []bench.Rival) (all []string) {
+	one := func(figure string) {
+		group := []string{figure}
+		for _, r := range rivals {
+			if slices.Contains(r.Figures(), figure) {
+				group = append(group, r.Name()+"-"+figure)
 			}
 		}
-		all = append(all, pair...)
+		if run%2 == 1 {
+			slices.Reverse(group)
+		}
+		all = append(all, group...)
+	}
+	for _, f := range bench.Figures() {
+		if len(o.only) == 0 || slices.Contains(o.only, f.Name) {
+			one(f.Name)
+		}
 	}
 	return all
 }

@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/reseal/reseal/bench/peers"
 	"github.com/reseal/reseal/internal/bench"
 )
 
@@ -26,7 +28,7 @@ func TestQuickRun(t *testing.T) {
 		t.Fatal("the go command is needed: ", err)
 	}
 	out := t.TempDir()
-	if err := run(t.Context(), []string{"-quick", "-runs", "1", "-core", "-1", "-only", "flood,idle-tls,content", "-out", out}); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-runs", "1", "-core", "-1", "-only", "flood,idle-tls,drain,content", "-peers", "", "-out", out}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(out, "performance.md"))
@@ -35,27 +37,23 @@ func TestQuickRun(t *testing.T) {
 	}
 	text := string(b)
 	for _, want := range []string{
-		"A quick run", "Medians of 1 runs", "| flood.delivered | msg/s |", "flood.server_cpu", "idle-tls.memory", "content.aes_gcm",
-		"(performance/cpu.svg)", "(performance/memory.svg)",
+		"A quick run", "A partial run", "flood, idle-tls, drain, content", "1 runs in", "| flood.delivered | msg/s |", "content.aes_gcm", "| login.server_cpu | | at most 0.5 | not measured |",
+		"(performance/cpu.svg)", "(performance/memory.svg)", "(performance/delivered.svg)", "go run ./bench -runs 1 -quick -only flood,idle-tls,drain,content",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	rows := 0
-	for line := range strings.Lines(text) {
-		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| flood.delivered |") && len(cells) == 9 {
-			rows++
-			if strings.TrimSpace(cells[6]) == "" || strings.TrimSpace(cells[7]) == "" {
-				t.Errorf("no floor beside ours: %s", line)
-			}
-		}
+	// Ours and the floor are side by side, in a flood, idle with TLS, and in a drain.
+	if n := strings.Count(text, "\n| ours |"); n != 3 {
+		t.Errorf("%d tables with ours in\n%s", n, text)
 	}
-	if rows != 1 {
-		t.Errorf("%d rows of flood.delivered in\n%s", rows, text)
+	ratio := regexp.MustCompile(`(?m)^\| floor \| \S+ \(\S+\) \|`)
+	if n := len(ratio.FindAllString(text, -1)); n != 3 {
+		t.Errorf("%d tables with the floor and its ratio to ours in\n%s", n, text)
 	}
 	plots, err := filepath.Glob(filepath.Join(out, "performance", "*.svg"))
-	if err != nil || len(plots) != 2 {
+	if err != nil || len(plots) != 3 {
 		t.Fatalf("plots: %v %v", plots, err)
 	}
 	for _, p := range plots {
@@ -100,6 +98,54 @@ func TestJudge(t *testing.T) {
 	}
 	if _, ok := (goal{value: "a", times: true, other: "b", limit: 1}).judge(r); ok {
 		t.Error("what was not measured is compared with")
+	}
+}
+
+// What a goal was missed by, or what was left, is said.
+func TestHowFarFromTheGoal(t *testing.T) {
+	r := results{}
+	r.add(bench.Value{Figure: "a", Value: 12, Unit: "ms"})
+	for words, g := range map[string]goal{
+		"**missed** by 20 %":  {value: "a", limit: 10},
+		"met, 40 % to spare":  {value: "a", limit: 20},
+		"**missed** by 40 % ": {value: "a", least: true, limit: 20},
+		"met, 20 % to spare":  {value: "a", least: true, limit: 10},
+	} {
+		if j, ok := g.judge(r); !ok || j.words() != strings.TrimSpace(words) {
+			t.Errorf("%v: %q, want %q", g, j.words(), words)
+		}
+	}
+}
+
+// Who is not on the machine is named, with what installs it, and is no failure.
+func TestMissingPeers(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	there, away, err := options{peers: []string{"prosody"}}.rivals(t.Context())
+	if _, lone := os.Stat("/usr/sbin/prosody"); lone == nil {
+		t.Fatal("prosody is where no system has it")
+	}
+	if err != nil || len(there) != 1 || len(away) != 1 {
+		t.Fatalf("there %v, away %v, %v", there, away, err)
+	}
+	var b strings.Builder
+	whoTheyAre(&b, there, away)
+	if !strings.Contains(b.String(), "prosody: missing here") || !strings.Contains(b.String(), "apt-get install") {
+		t.Errorf("not named: %s", b.String())
+	}
+	if _, _, err := (options{peers: []string{"pigeons"}}).rivals(t.Context()); err == nil {
+		t.Error("a peer that there is not was taken")
+	}
+}
+
+// All take turns at a figure, in every second run the other way round.
+func TestOrder(t *testing.T) {
+	o := options{only: []string{"flood", "wrap"}}
+	rivals := []bench.Rival{floorRival{}, peerRival{Peer: peers.Named("mosquitto")}, peerRival{Peer: peers.Named("nginx")}}
+	if got := strings.Join(o.order(0, rivals), " "); got != "flood floor-flood mosquitto-flood wrap" {
+		t.Error(got)
+	}
+	if got := strings.Join(o.order(1, rivals), " "); got != "mosquitto-flood floor-flood flood wrap" {
+		t.Error(got)
 	}
 }
 

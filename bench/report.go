@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -11,60 +12,122 @@ import (
 )
 
 // report writes performance.md and its plots.
-func report(o options, r results) error {
+func report(o options, r results, rivals []bench.Rival, away []missing, took time.Duration) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# Performance
+	o.introduce(&b, took)
+	goalsTable(&b, r)
+	sideBySide(&b, r, rivals)
+	whoTheyAre(&b, rivals, away)
+	figuresTable(&b, r)
+	if err := o.plots(&b, r, rivals); err != nil {
+		return err
+	}
+	text := strings.TrimRight(b.String(), "\n") + "\n"
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.out, "performance.md"), []byte(text), 0o644)
+}
 
-Measured by `+"`go run ./bench`"+` on %s: %s. Everything stored is durable (synced) before it is
-acknowledged; nothing is switched off for the measurement but the limits of rates. Medians of %d runs, with the least and the greatest;
-ours and the floor alternate, on the same cores, with the same load from one process. The floor (`+"`internal/bench/floor`"+`) is the least
-that a server can do: no accounts, no encryption beyond TLS, no limits, and nothing found again after a restart. What each figure is
-stands in `+"`reseal bench --help`"+`.
-
-`, time.Now().UTC().Format("2006-01-02"), machine(), o.runs)
+// introduce says what was measured, where, and how it is repeated.
+func (o options) introduce(b *strings.Builder, took time.Duration) {
+	b.WriteString("# Performance\n\n")
 	if o.quick {
 		b.WriteString("**A quick run, to see that everything works: the values mean nothing.**\n\n")
 	}
+	if len(o.only) > 0 {
+		fmt.Fprintf(b, "**A partial run: of %d figures only %s.**\n\n", len(bench.Figures()), strings.Join(o.only, ", "))
+	}
+	pinned := "Nothing was pinned to cores."
+	if o.core >= 0 && runtime.NumCPU() > 1 {
+		pinned = fmt.Sprintf("The server that is measured has core %d to itself, and the load comes from one process on the others.", o.core)
+	}
+	fmt.Fprintf(b, `Measured on %s: %s. %d runs in %s; each value is the median of its runs. In a run ours, the floor and
+the others take turns at each figure, in every second run the other way round. %s
+
+What ours stores is durable (synced) before it is acknowledged, and nothing is switched off for the measurement; only the limits of rates are
+higher, since one address does the work of many. The floor (`+"`internal/bench/floor`"+`) is the least that such a server can do: it syncs before it
+delivers, and has no accounts, no encryption beyond TLS, no limits, and finds nothing again after a restart. What each figure is stands in
+`+"`reseal bench --help`"+`.%s
+
+`, time.Now().UTC().Format("2006-01-02"), machine(), o.runs, took.Round(time.Second), pinned, o.sizes())
+	fmt.Fprintf(b, "To measure it again, on a machine that does nothing else:\n\n```sh\n%s\n```\n\n", o.again())
+}
+
+func (o options) sizes() string {
+	switch {
+	case o.quick:
+		return ""
+	case o.whole:
+		return " They were taken as long as it says there."
+	}
+	return " Here they were taken briefly: " + bench.BriefSizes() + "."
+}
+
+// again is the command that does this again.
+func (o options) again() string {
+	line := fmt.Sprintf("go run ./bench -runs %d", o.runs)
+	if o.whole {
+		line += " -whole"
+	}
+	if o.quick {
+		line += " -quick"
+	}
+	if len(o.only) > 0 {
+		line += " -only " + strings.Join(o.only, ",")
+	}
+	return line
+}
+
+func goalsTable(b *strings.Builder, r results) {
 	b.WriteString("## Goals\n\n| figure | measured | goal | |\n| --- | ---: | --- | --- |\n")
 	for _, g := range goals {
 		j, ok := g.judge(r)
 		if !ok {
+			fmt.Fprintf(b, "| %s | | %s | not measured |\n", g.value, g)
 			continue
 		}
 		measured := number(j.ours) + " " + j.unit
 		if j.times {
 			measured += fmt.Sprintf(", %.2f x", j.ours/j.other)
 		}
-		word := "**missed**"
-		if j.reached {
-			word = "reached"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", j.name, measured, j.goal, word)
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", j.name, measured, j.goal, j.words())
 	}
-	b.WriteString("\n## Figures\n\n| figure | unit | median | least to greatest | p99 | floor | ours / floor |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
+	b.WriteString("\n")
+}
+
+func figuresTable(b *strings.Builder, r results) {
+	b.WriteString("## Figures\n\nOurs, each with the least and the greatest of the runs.\n\n" +
+		"| figure | unit | median | least to greatest | p99 | server cores | client cores |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, f := range bench.Figures() {
 		for _, m := range f.Values {
-			name := f.Name + "." + m.Name
-			ours, ok := r.of(name)
+			s, ok := r.of(f.Name + "." + m.Name)
 			if !ok {
 				continue
 			}
-			p99, floor, ratio := "", "", ""
-			if ours.p99 > 0 {
-				p99 = number(ours.p99)
+			p99 := ""
+			if s.p99 > 0 {
+				p99 = number(s.p99)
 			}
-			if other, ok := r.of("floor-" + name); ok {
-				floor = number(other.median)
-				if other.median != 0 {
-					ratio = fmt.Sprintf("%.2f", ours.median/other.median)
-				}
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s to %s | %s | %s | %s |\n", name, ours.unit, number(ours.median), number(ours.least), number(ours.greatest), p99, floor, ratio)
+			fmt.Fprintf(b, "| %s.%s | %s | %s | %s to %s | %s | %s | %s |\n", f.Name, m.Name, s.unit, number(s.median), number(s.least), number(s.greatest),
+				p99, cores(s.serverCores), cores(s.clientCores))
 		}
 	}
-	b.WriteString("\n## Plots\n\n")
+	b.WriteString("\n")
+}
+
+// cores are how many were busy, nothing where that is not known.
+func cores(n float64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", n)
+}
+
+func (o options) plots(b *strings.Builder, r results, rivals []bench.Rival) error {
+	b.WriteString("## Plots\n\n")
 	for _, p := range plots {
-		svg, ok := p.draw(r)
+		svg, ok := p.draw(r, rivals)
 		if !ok {
 			continue
 		}
@@ -74,13 +137,9 @@ stands in `+"`reseal bench --help`"+`.
 		if err := os.WriteFile(filepath.Join(o.out, "performance", p.file), []byte(svg), 0o644); err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "![%s](performance/%s)\n\n", p.title, p.file)
+		fmt.Fprintf(b, "![%s](performance/%s)\n\n", p.title, p.file)
 	}
-	text := strings.TrimRight(b.String(), "\n") + "\n"
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(o.out, "performance.md"), []byte(text), 0o644)
+	return nil
 }
 
 // number has three digits that matter.

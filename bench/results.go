@@ -17,6 +17,8 @@ type summary struct {
 	p99                     float64 // the median of the runs', 0 for none
 	unit                    string
 	runs                    int
+
+	serverCores, clientCores float64 // medians, 0 for unknown
 }
 
 // of is the summary of a value; ok is false where no run had it.
@@ -26,13 +28,24 @@ func (r results) of(name string) (s summary, ok bool) {
 		return s, false
 	}
 	values, p99s := make([]float64, 0, len(all)), make([]float64, 0, len(all))
+	var server, client []float64
 	for _, v := range all {
 		values, p99s = append(values, v.Value), append(p99s, v.P99)
+		server, client = append(server, v.ServerCores), append(client, v.ClientCores)
 	}
 	return summary{
 		median: median(values), least: slices.Min(values), greatest: slices.Max(values),
-		p99: median(p99s), unit: all[0].Unit, runs: len(all),
+		p99: median(p99s), unit: all[0].Unit, runs: len(all), serverCores: median(server), clientCores: median(client),
 	}, true
+}
+
+// pick is the median of a value, or that of its 99th percentiles.
+func (r results) pick(name string, p99 bool) (float64, bool) {
+	s, ok := r.of(name)
+	if p99 {
+		return s.p99, ok
+	}
+	return s.median, ok
 }
 
 func median(v []float64) float64 {

@@ -1,5 +1,7 @@
 package bench
 
+import "fmt"
+
 // What several figures yield.
 var (
 	perSecond = Meaning{"delivered", "msg/s", "messages delivered a second", false}
@@ -136,14 +138,28 @@ type sizes struct {
 	starts           int
 }
 
-// whole are the sizes of the definitions; quick ones show that everything works.
+// whole are the sizes of the definitions; brief ones are for several runs beside
+// others; quick ones show that everything works.
 var (
 	whole = sizes{
 		users: 200, engines: 20, payload: 1024, warm: 2, long: 10, rate: 200, engineRate: 20, idleUsers: 5000, settled: 10, queue: 50,
 		logins: 30, contacts: 50, joins: 27, newDevices: 27, stales: 200, blobs: 500, stream: 100, streams: 5, wraps: 200, starts: 20,
+	}
+	brief = sizes{
+		users: 200, engines: 20, payload: 1024, warm: 1, long: 4, rate: 200, engineRate: 20, idleUsers: 2000, settled: 2, queue: 50,
+		logins: 10, contacts: 50, joins: 9, newDevices: 9, stales: 100, blobs: 200, stream: 100, streams: 3, wraps: 100, starts: 10,
 	}
 	quick = sizes{
 		users: 4, engines: 2, payload: 1024, warm: 0.1, long: 0.5, rate: 40, engineRate: 20, idleUsers: 20, settled: 0.1, queue: 10,
 		logins: 2, contacts: 3, joins: 2, newDevices: 2, stales: 3, blobs: 10, stream: 4, streams: 2, wraps: 3, starts: 2,
 	}
 )
+
+// BriefSizes says how the brief form of the figures differs from their
+// definitions.
+func BriefSizes() string {
+	return fmt.Sprintf("messages are measured for %.0f s after %.0f s to warm up, %d users are idle, a server is left alone for %.0f s, "+
+		"%d logins, %d devices that join, %d new devices, %d stale sends, %d files, %d streams, %d wraps, %d starts",
+		brief.long, brief.warm, brief.idleUsers, brief.settled, brief.logins, brief.joins, brief.newDevices, brief.stales, brief.blobs,
+		brief.streams, brief.wraps, brief.starts)
+}

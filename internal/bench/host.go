@@ -91,11 +91,27 @@ type usage struct {
 
 func (h *host) usage() usage {
 	u := usage{at: time.Now()}
-	if cpu, err := process.CPU(h.pid); h.pid != 0 && err == nil {
-		u.server = cpu
+	if h.pid != 0 {
+		for _, pid := range process.Tree(h.pid) { // some rivals have several
+			if cpu, err := process.CPU(pid); err == nil {
+				u.server += cpu
+			}
+		}
 	}
 	u.client, _ = process.CPU(os.Getpid())
 	return u
+}
+
+// memory is what the server holds, bytes.
+func (h *host) memory() (sum uint64, err error) {
+	for _, pid := range process.Tree(h.pid) {
+		n, err := process.Memory(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // span is what was used between two moments.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/reseal/reseal/internal/bench/histogram"
 	"github.com/reseal/reseal/internal/bench/presealed"
-	"github.com/reseal/reseal/internal/bench/process"
 )
 
 var (
@@ -77,7 +76,7 @@ func (s *stage) memory(ctx context.Context, h *host, connect func() error) error
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	none, err := process.Memory(h.pid)
+	none, err := h.memory()
 	if err != nil {
 		return err
 	}
@@ -87,7 +86,7 @@ func (s *stage) memory(ctx context.Context, h *host, connect func() error) error
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	all, err := process.Memory(h.pid)
+	all, err := h.memory()
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// Quick takes every figure with little load and for a moment: to see that
 	// all of it works. Its values mean nothing.
 	Quick bool
+	// Brief takes every figure for a shorter time than its definition says, as
+	// [BriefSizes] tells: for several runs that are compared.
+	Brief bool
 	// Server is the URL of a running server, which gets accounts and messages;
 	// PID its process, if it is on this machine, for processor time and memory.
 	// Without it, each figure starts a server of its own.
@@ -78,8 +81,11 @@ func Run(ctx context.Context, o Options) (err error) {
 			o.Began(f)
 		}
 		s := &stage{o: o, sizes: whole, core: core, figure: f, dir: filepath.Join(dir, fmt.Sprint(i))}
-		if o.Quick {
+		switch {
+		case o.Quick:
 			s.sizes = quick
+		case o.Brief:
+			s.sizes = brief
 		}
 		if err := s.run(ctx); err != nil {
 			return fmt.Errorf("bench: %s: %w", f.Name, err)

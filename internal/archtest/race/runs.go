@@ -16,7 +16,7 @@ var (
 	// Goroutines are the packages that start goroutines or are called from many.
 	// The deterministic packages start none (package archtest holds them to it).
 	Goroutines = Run{Packages: []string{
-		"./api/...", "./bus/...", "./client/handover", "./client/keyring", "./client/remote/...", "./client/vault", "./examples/...",
+		"./api/...", "./bench/peers", "./bus/...", "./client/handover", "./client/keyring", "./client/remote/...", "./client/vault", "./examples/...",
 		"./internal/bench/...", "./internal/demo", "./internal/quota", "./internal/secretmem", "./internal/terminal", "./internal/unixsocket",
 		"./internal/world", "./resealtest", "./server/...", "./store/memory", "./store/pebble", "./wrap",
 	}}

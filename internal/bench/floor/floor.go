@@ -5,7 +5,8 @@
 //
 // Messages: frames over TCP, one log that is appended to and synced for all that
 // came meanwhile (group commit), delivery to the recipient's connection, and an
-// acknowledgement that frees the message. Files: PUT into a file that is synced,
+// acknowledgement that frees the message. For who is away they wait in memory,
+// too. Files: PUT into a file that is synced,
 // with its folder, before the answer, and GET from it.
 //
 // A frame is its length after these 4 bytes (4), a kind (1), a user (4) and a
@@ -63,7 +64,8 @@ type Server struct {
 	log   *os.File
 	users [maxUsers]struct {
 		sync.RWMutex
-		c *conn
+		c       *conn
+		waiting []letter // while there is no connection
 	}
 
 	mu      sync.Mutex
@@ -150,8 +152,19 @@ func (s *Server) deliver(l letter) {
 	c := u.c
 	u.RUnlock()
 	if c == nil {
-		return
+		u.Lock()
+		if c = u.c; c == nil {
+			u.waiting = append(u.waiting, l)
+		}
+		u.Unlock()
 	}
+	if c != nil {
+		c.hand(l)
+	}
+}
+
+// hand writes a letter to who it is for.
+func (c *conn) hand(l letter) {
 	b := appendFrame(make([]byte, 0, head+8+len(l.body)), deliver, l.from, 8+len(l.body))
 	b = append(binary.BigEndian.AppendUint64(b, l.id), l.body...)
 	c.mu.Lock()
@@ -181,12 +194,17 @@ func (s *Server) talk(c *conn) {
 			return
 		case kind == hello:
 			me = user % maxUsers
-			u := &s.users[me]
-			u.Lock()
-			u.c = c
-			u.Unlock()
 			if _, err := c.Write([]byte{1}); err != nil {
 				return
+			}
+			u := &s.users[me]
+			u.Lock()
+			waiting := u.waiting
+			u.c, u.waiting = c, nil
+			u.Unlock()
+			defer s.gone(me, c)
+			for _, l := range waiting {
+				c.hand(l)
 			}
 		case kind == deliver:
 			s.mu.Lock()
@@ -201,5 +219,15 @@ func (s *Server) talk(c *conn) {
 		default:
 			return
 		}
+	}
+}
+
+// gone is when a user's connection has ended: what comes for him waits.
+func (s *Server) gone(user uint32, c *conn) {
+	u := &s.users[user]
+	u.Lock()
+	defer u.Unlock()
+	if u.c == c {
+		u.c = nil
 	}
 }

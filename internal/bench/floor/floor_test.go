@@ -39,6 +39,9 @@ func TestMessagesArriveAndAreInTheLog(t *testing.T) {
 	defer bob.Close()
 	ana := connect(1, func([]byte) { t.Error("a message came to its sender") })
 	defer ana.Close()
+	if err := ana.Send(3, []byte("waits")); err != nil { // nobody is 3 yet
+		t.Fatal(err)
+	}
 	for i := range byte(100) {
 		if err := ana.Send(2, []byte{7, 7, 7, i}); err != nil {
 			t.Fatal(err)
@@ -48,6 +51,12 @@ func TestMessagesArriveAndAreInTheLog(t *testing.T) {
 		if b := <-came; !bytes.Equal(b, []byte{7, 7, 7, i}) {
 			t.Fatalf("message %d came as %v", i, b)
 		}
+	}
+	late := make(chan []byte, 1)
+	cleo := connect(3, func(b []byte) { late <- b })
+	defer cleo.Close()
+	if b := <-late; string(b) != "waits" {
+		t.Errorf("%q waited", b)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

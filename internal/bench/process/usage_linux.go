@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -53,6 +54,26 @@ func Memory(pid int) (uint64, error) {
 		return kib << 10, nil
 	}
 	return 0, ErrUnsupported
+}
+
+// Tree is a process and all that descend from it, the process first.
+func Tree(pid int) []int {
+	all := []int{pid}
+	for i := 0; i < len(all); i++ {
+		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		if err != nil {
+			continue
+		}
+		for _, list := range lists {
+			b, _ := os.ReadFile(list) // gone meanwhile
+			for one := range strings.FieldsSeq(string(b)) {
+				if child, err := strconv.Atoi(one); err == nil && !slices.Contains(all, child) {
+					all = append(all, child)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // Cores are the cores that this process may run on.
