@@ -139,6 +139,10 @@ func (s *stage) measure(ctx context.Context, h *host, l *load, drive func(ctx co
 	wait(s.warm)
 	before, from := l.begin(), h.usage()
 	wait(s.long)
+	// A server that stands still for all of the time is measured until it moves.
+	for end := time.Now().Add(patience); (l.delivered.Load() == before || l.latency.Count() == 0) && time.Now().Before(end) && driving.Err() == nil; {
+		wait(0.01)
+	}
 	after, to := l.end(), h.usage()
 	stop(nil)
 	if err := errors.Join(<-result, context.Cause(ctx)); err != nil {
@@ -148,7 +152,7 @@ func (s *stage) measure(ctx context.Context, h *host, l *load, drive func(ctx co
 		return 0, p, err
 	}
 	if after == before {
-		return 0, p, errors.New("nothing was delivered: give it a faster machine")
+		return 0, p, fmt.Errorf("nothing was delivered within %v", patience)
 	}
 	return after - before, to.since(from), nil
 }

@@ -53,6 +53,22 @@ func TestMeasureCountsWhatIsDelivered(t *testing.T) {
 	}
 }
 
+// TestMeasureWaitsForTheFirst: a server that stands still longer than is measured is
+// slow, and no failure.
+func TestMeasureWaitsForTheFirst(t *testing.T) {
+	l := loop(1, false)
+	send := l.send
+	s := &stage{sizes: sizes{warm: 0.01, long: 0.01}}
+	l.send = func(ctx context.Context, i int, posted func(message.ID)) error {
+		time.Sleep(100 * time.Millisecond)
+		return send(ctx, i, posted)
+	}
+	n, p, err := s.measure(t.Context(), new(host), l, l.flood)
+	if err != nil || n == 0 || l.latency.Count() == 0 || p.long < 10*time.Millisecond {
+		t.Errorf("%d delivered in %v, %d latencies, %v", n, p.long, l.latency.Count(), err)
+	}
+}
+
 func TestRateIsAnOpenLoop(t *testing.T) {
 	l := loop(4, false)
 	var under atomic.Int64
