@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -81,7 +82,7 @@ func (o options) measure(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	values := results{}
+	values, failed := results{}, failures{}
 	began := time.Now()
 	for n := range o.runs {
 		for _, figure := range o.order(n, rivals) {
@@ -92,12 +93,15 @@ func (o options) measure(ctx context.Context) (err error) {
 				ServerArgs: benchserver.Args(),
 				Rivals:     rivals,
 				Emit:       func(v bench.Value) error { values.add(v); return nil },
-			}); err != nil {
-				return err
+			}); ctx.Err() != nil {
+				return context.Cause(ctx)
+			} else if err != nil {
+				failed.add(figure, err)
+				fmt.Fprintln(os.Stderr, "bench:", err)
 			}
 		}
 	}
-	return report(o, values, rivals, away, time.Since(began))
+	return errors.Join(report(o, values, failed, rivals, away, time.Since(began)), failed.ours())
 }
 
 // order are the figures of a run: where rivals have the same, one after the other,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/xml"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,6 +135,24 @@ func TestMissingPeers(t *testing.T) {
 	}
 	if _, _, err := (options{peers: []string{"pigeons"}}).rivals(t.Context()); err == nil {
 		t.Error("a peer that there is not was taken")
+	}
+}
+
+// A peer that stumbles is told of, and the rest is measured; ours must not.
+func TestFailures(t *testing.T) {
+	f := failures{}
+	f.add("mosquitto-flood", errors.New("no | legs"))
+	if err := f.ours(); err != nil {
+		t.Errorf("a peer's: %v", err)
+	}
+	var b strings.Builder
+	f.table(&b)
+	if !strings.Contains(b.String(), "| mosquitto-flood | 1 | no / legs |") {
+		t.Errorf("not told: %s", b.String())
+	}
+	f.add("flood", errors.New("ours"))
+	if f.ours() == nil {
+		t.Error("ours failed, and that is no failure")
 	}
 }
 

@@ -12,12 +12,13 @@ import (
 )
 
 // report writes performance.md and its plots.
-func report(o options, r results, rivals []bench.Rival, away []missing, took time.Duration) error {
+func report(o options, r results, failed failures, rivals []bench.Rival, away []missing, took time.Duration) error {
 	var b strings.Builder
 	o.introduce(&b, took)
 	goalsTable(&b, r)
 	sideBySide(&b, r, rivals)
 	whoTheyAre(&b, rivals, away)
+	failed.table(&b)
 	figuresTable(&b, r)
 	if err := o.plots(&b, r, rivals); err != nil {
 		return err

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/reseal/reseal/internal/bench"
 )
@@ -54,4 +58,31 @@ func median(v []float64) float64 {
 		return (v[n/2-1] + v[n/2]) / 2
 	}
 	return v[len(v)/2]
+}
+
+// failures are what went wrong, by figure, in the order of the runs. A peer that
+// cannot do the work, or stumbles, is told of and does not end the measurement.
+type failures map[string][]error
+
+func (f failures) add(figure string, err error) { f[figure] = append(f[figure], err) }
+
+// ours are failures of what is no rival's.
+func (f failures) ours() (err error) {
+	for _, one := range bench.Figures() {
+		err = errors.Join(append([]error{err}, f[one.Name]...)...)
+	}
+	return err
+}
+
+// table names what failed, and how often.
+func (f failures) table(b *strings.Builder) {
+	if len(f) == 0 {
+		return
+	}
+	b.WriteString("## What failed\n\n| figure | runs | why, the first time |\n| --- | ---: | --- |\n")
+	for _, figure := range slices.Sorted(maps.Keys(f)) {
+		why := strings.ReplaceAll(strings.Join(strings.Fields(f[figure][0].Error()), " "), "|", "/")
+		fmt.Fprintf(b, "| %s | %d | %s |\n", figure, len(f[figure]), why[:min(len(why), 200)])
+	}
+	b.WriteString("\n")
 }
