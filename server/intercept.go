@@ -42,11 +42,7 @@ func (s *Server) observe(next connect.ServerFunc) connect.ServerFunc {
 				err = refusal.New(resealv1.Reason_REASON_INTERNAL)
 			}
 			if err != nil {
-				if r := refusal.Reason(err); r != resealv1.Reason_REASON_UNSPECIFIED {
-					s.metrics.Count("refusals", refusal.Name(r))
-				} else {
-					s.metrics.Count("refusals", connect.CodeOf(err).String())
-				}
+				s.metrics.Count("refusals", refused(err))
 			}
 			if spec.StreamType == connect.StreamTypeUnary {
 				s.metrics.Called(spec.Procedure, time.Since(begun))

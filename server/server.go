@@ -76,6 +76,10 @@ type Config struct {
 	// CertificateEnd is when the certificate ends, for the metrics; nil without
 	// TLS.
 	CertificateEnd func() time.Time
+	// MaxCalls bounds calls that run at once, event streams not counted; default
+	// [DefaultMaxCalls]. Further ones are refused as unavailable ("overload"), those
+	// without a session already at half of it.
+	MaxCalls int
 	// MaxConns bounds connections at once; default 16,384. Further ones wait
 	// to be accepted.
 	MaxConns int
@@ -115,6 +119,7 @@ type Server struct {
 	drain    sync.Once
 	once     sync.Once
 	conns    atomic.Int64
+	calling  atomic.Int64 // calls that run
 	addr     atomic.Pointer[net.Addr]
 	served   atomic.Bool
 	copying  sync.Mutex // one backup at a time
@@ -141,6 +146,7 @@ func New(c Config) (*Server, error) {
 	s.metrics.Gauge("connections", "Connections of clients.", func() float64 { return float64(s.conns.Load()) })
 	s.metrics.Gauge("streams", "WebSocket connections of clients.", func() float64 { return float64(s.mux.Conns()) })
 	s.metrics.Gauge("certificate_end_seconds", "When the certificate ends, Unix time; 0 without one.", s.certificateEnd)
+	s.metrics.Gauge("calls", "Calls that run, event streams not counted.", func() float64 { return float64(s.calling.Load()) })
 	s.metrics.Gauge("event_streams", "Open event streams.", func() float64 { return float64(s.mailbox.Streams()) })
 	return s, nil
 }
@@ -164,6 +170,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Signup == resealv1.Signup_SIGNUP_UNSPECIFIED {
 		c.Signup = resealv1.Signup_SIGNUP_OPEN
+	}
+	if c.MaxCalls <= 0 {
+		c.MaxCalls = DefaultMaxCalls
 	}
 	if c.MaxConns <= 0 {
 		c.MaxConns = DefaultMaxConns
@@ -221,7 +230,7 @@ func (s *Server) assemble(c Config) error {
 	}
 	s.auth.Queues, s.auth.Blobs = s.mailbox, blob.References{Service: s.blobs}
 	router := &retry.Service{Store: st, Queue: s.mailbox, Limiter: s.limits, Counter: s.metrics, Asked: asked, Log: c.Log, Now: c.Now}
-	s.calls = connect.NewServer(s.observe, s.admit, s.auth.Interceptor(), s.limitAccount)
+	s.calls = connect.NewServer(s.observe, s.shed, s.admit, s.auth.Interceptor(), s.limitAccount)
 	resealv1connect.RegisterAccountServiceHandler(s.calls, s.auth)
 	resealv1connect.RegisterDirectoryServiceHandler(s.calls, &directory.Service{Store: st, Limiter: s.limits, Log: c.Log})
 	resealv1connect.RegisterMailboxServiceHandler(s.calls, mailboxHandler{s.mailbox, retries{router}})

@@ -44,7 +44,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	config := server.Config{
 		Limits: &f.rates, Quotas: &f.kept, Store: st, BlobFolder: filepath.Join(f.data, "blobs"), Setup: setup, Log: log, Now: now, Version: version(), Signup: signups[f.signup],
-		Strangers: f.strangers,
+		Strangers: f.strangers, MaxCalls: f.calls,
 	}
 	source, err := f.source(log)
 	if err != nil {

@@ -24,7 +24,7 @@ type serveFlags struct {
 	quotas                     []string
 	kept                       quota.Limits
 	signup                     string
-	strangers                  int
+	strangers, calls           int
 	metricsSet                 bool
 	clock                      duration
 	tls                        tlsFlags
@@ -98,6 +98,7 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.limits, "limit", nil, "`KIND=RATE/BURST`: change one limit; KIND=off removes it; may be repeated")
 	fl.StringArrayVar(&f.quotas, "quota", nil, "`NAME=N`: how much is kept for one account; NAME=off is no quota; may be repeated")
 	fl.IntVar(&f.strangers, "strangers", server.DefaultStrangers, "how many people who never answered it one account may write to in a day, `N`; 0 is no limit")
+	fl.IntVar(&f.calls, "max-calls", server.DefaultMaxCalls, "how many calls run at once, `N`; further ones are refused as \"overload\", those without a session at half of it")
 	fl.StringVar(&f.signup, "signup", "open", "who may make an account: \"open\", \"invite\" (see \"reseal admin invite\") or \"closed\"")
 	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
 	fl.StringVar(&f.tls.key, "tls-key", "", "its key, a PEM `FILE`")
@@ -134,6 +135,9 @@ func (f *serveFlags) complete(c *cli) error {
 	}
 	if f.strangers < 0 || f.strangers > server.MaxStrangers {
 		return usagef(fmt.Sprintf("0 to %d", server.MaxStrangers), "--strangers: no such number: %d", f.strangers)
+	}
+	if f.calls < 0 {
+		return usagef("1 or more; 0 is the default", "--max-calls: no such number: %d", f.calls)
 	}
 	if f.strangers == 0 {
 		f.strangers = -1 // as server.Config has it
