@@ -47,6 +47,18 @@ func (m *Map[K, V]) Get(k K) (v V, ok bool) {
 	return e.value, ok
 }
 
+// Lookup is [Map.Get] by bytes, which are not copied unless they have to be kept.
+func Lookup[V any](m *Map[string, V], k []byte) (v V, ok bool) {
+	if e, ok := m.young[string(k)]; ok {
+		return e.value, true
+	}
+	e, ok := m.old[string(k)]
+	if ok {
+		m.put(string(k), e)
+	}
+	return e.value, ok
+}
+
 // Has tells whether a value is kept, without using it.
 func (m *Map[K, V]) Has(k K) bool {
 	_, young := m.young[k]

@@ -98,3 +98,33 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("%d are kept", m.Len())
 	}
 }
+
+// A look by bytes finds what Get does, counts as use, copies nothing of what is
+// kept, and keeps nothing of the bytes.
+func TestLookup(t *testing.T) {
+	m := New[string, int](4)
+	k := []byte("key of some length that no small buffer on the stack would hold")
+	m.Put(string(k), 1)
+	if n := testing.AllocsPerRun(100, func() {
+		if v, ok := Lookup(&m, k); !ok || v != 1 {
+			t.Fatalf("%d %v", v, ok)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	m.Put("a", 2)
+	m.Put("b", 3) // the first is among the old ones now
+	if _, ok := Lookup(&m, k); !ok {
+		t.Fatal("the old one is gone")
+	}
+	before := string(k)
+	k[0] = 'K'
+	if _, ok := Lookup(&m, k); ok {
+		t.Error("other bytes are found")
+	}
+	m.Put("c", 4)
+	m.Put("d", 5)
+	if v, ok := m.Get(before); !ok || v != 1 {
+		t.Error("what was looked up was not kept as used")
+	}
+}

@@ -38,7 +38,7 @@ func List(b []byte) (*identity.SignedList, error) { return lists.read(b) }
 // What is returned is shared and must not be changed.
 func (m *memo[T]) read(b []byte) (T, error) {
 	m.mu.Lock()
-	v, ok := m.kept.Get(string(b))
+	v, ok := recent.Lookup(&m.kept, b)
 	m.mu.Unlock()
 	if ok {
 		return v, nil

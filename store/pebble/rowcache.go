@@ -55,7 +55,7 @@ func (c *rowCache) get(key []byte) (r row, ok bool, writes uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok = s.rows.Get(string(key))
+	r, ok = recent.Lookup(&s.rows, key)
 	return r, ok, s.writes
 }
 
