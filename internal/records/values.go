@@ -228,17 +228,26 @@ type Message struct {
 	Wraps    [][]byte
 }
 
+// Size is how long the value of a message record is, bytes.
+func (m Message) Size() int {
+	n := 1 + 3*2 + len(m.Header) + len(m.Inline) + len(m.Segments) + 1
+	for _, w := range m.Wraps {
+		n += 2 + len(w)
+	}
+	return n
+}
+
 // Encode returns the value of a message record.
 func (m Message) Encode() []byte {
-	return build(func(b *cryptobyte.Builder) {
-		vector(b, m.Header)
-		vector(b, m.Inline)
-		vector(b, m.Segments)
-		b.AddUint8(uint8(len(m.Wraps)))
-		for _, w := range m.Wraps {
-			vector(b, w)
-		}
-	})
+	b := cryptobyte.NewBuilder(append(make([]byte, 0, m.Size()), version))
+	vector(b, m.Header)
+	vector(b, m.Inline)
+	vector(b, m.Segments)
+	b.AddUint8(uint8(len(m.Wraps)))
+	for _, w := range m.Wraps {
+		vector(b, w)
+	}
+	return b.BytesOrPanic()
 }
 
 // ParseMessage reads the value of a message record.

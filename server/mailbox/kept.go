@@ -28,7 +28,7 @@ func (s *Service) quotas(ctx context.Context, m *sending, known known, stranger 
 		if stranger {
 			take = s.Pending.TakeOfHalf
 		}
-		if pending, err = take(ctx, string(to[:]), int64(len(m.record.Encode())), func(ctx context.Context) (quota.Count, error) {
+		if pending, err = take(ctx, string(to[:]), int64(m.record.Size()), func(ctx context.Context) (quota.Count, error) {
 			return s.kept(ctx, to, records.Messages, false)
 		}); err != nil {
 			return nil, err
