@@ -18,21 +18,22 @@ const (
 // 0xff, so the name of one partition never begins another's.
 const partitionEnd = "\x00\x01"
 
-var escapeZero = strings.NewReplacer("\x00", "\x00\xff")
-
 // rowPrefix is what the Pebble keys of all rows of p start with.
-func rowPrefix(p store.Partition) []byte {
-	b := make([]byte, 0, 1+len(p)+len(partitionEnd)+32)
-	b = append(b, rowSpace)
-	if strings.IndexByte(string(p), 0) < 0 {
-		b = append(b, p...)
-	} else {
-		b = append(b, escapeZero.Replace(string(p))...)
-	}
-	return append(b, partitionEnd...)
-}
+func rowPrefix(p store.Partition) []byte { return rowKey(p, "") }
 
-func rowKey(p store.Partition, k store.Key) []byte { return append(rowPrefix(p), k...) }
+// rowKey is the Pebble key of a row. In the partition's name 0xff comes after each
+// 0x00, so that the name's end is told from what is in it.
+func rowKey(p store.Partition, k store.Key) []byte {
+	b := make([]byte, 0, 1+len(p)+strings.Count(string(p), "\x00")+len(partitionEnd)+len(k))
+	b = append(b, rowSpace)
+	for i := range len(p) {
+		if b = append(b, p[i]); p[i] == 0 {
+			b = append(b, 0xff)
+		}
+	}
+	b = append(b, partitionEnd...)
+	return append(b, k...)
+}
 
 var unescapeZero = strings.NewReplacer("\x00\xff", "\x00")
 
