@@ -13,7 +13,7 @@ import (
 const (
 	// DefaultMaxCalls is about what a core answers in a second: whoever comes when
 	// as many wait already would wait longer than it takes to come again.
-	DefaultMaxCalls = 4096
+	DefaultMaxCalls = 2048
 
 	// overload is the name in the refusal of a call that was shed.
 	overload = "overload"

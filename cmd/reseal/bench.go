@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/reseal/reseal/internal/bench"
 	"github.com/reseal/reseal/internal/benchserver"
@@ -32,7 +33,7 @@ A figure yields values: a number with its unit, and percentiles where there are 
 Beside them stand the cores that server and clients kept busy: where the server's
 is near 1, the server was the limit, and not who measured.
 
-` + figuresHelp(),
+` + figuresHelp(bench.Figures()),
 		Example: "  reseal bench\n  reseal bench --only flood,rate\n  reseal bench --quick --json\n  reseal bench --folder /var/tmp\n" +
 			"  reseal bench --server http://127.0.0.1:8470 --pid 4711",
 		Args: cobra.NoArgs,
@@ -47,19 +48,42 @@ is near 1, the server was the limit, and not who measured.
 		},
 	}
 	f := cmd.Flags()
+	benchFlags(f, &o)
+	f.IntVar(&o.PID, "pid", 0, "the process of the --server, where it is on this machine: what it uses is read from the system")
+	cmd.AddCommand(newSoak(c))
+	return cmd
+}
+
+func newSoak(c *cli) *cobra.Command {
+	o := bench.Options{Core: bench.DefaultCore(), Soak: true}
+	cmd := &cobra.Command{
+		Use:   "soak",
+		Short: "Show that a server stands overload and a long time",
+		Long: `Puts a server of its own through too much work, and through a day's in minutes, and
+fails where it does not keep what is promised below. With --quick the promises about
+time and memory are not looked at. It takes 3 minutes.
+
+` + figuresHelp(bench.Soaks()),
+		Example: "  reseal bench soak\n  reseal bench soak --only overload --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.bench(cmd, o) },
+	}
+	benchFlags(cmd.Flags(), &o)
+	return cmd
+}
+
+func benchFlags(f *pflag.FlagSet, o *bench.Options) {
 	f.StringSliceVar(&o.Only, "only", nil, "take these figures alone: `NAME,...`")
 	f.BoolVar(&o.Quick, "quick", false, "little load and for a moment, to see that everything works; the values mean nothing")
 	f.StringVar(&o.Folder, "folder", "", "have the files in a new folder in `DIR` (default that for temporary files): its disk is measured, too")
 	f.IntVar(&o.Core, "core", o.Core, "put the server on core `N` and everything else on the others; -1 leaves it to the system")
-	f.IntVar(&o.PID, "pid", 0, "the process of the --server, where it is on this machine: what it uses is read from the system")
-	return cmd
 }
 
 // figuresHelp is the part of the help with the definitions.
-func figuresHelp() string {
+func figuresHelp(figures []bench.Figure) string {
 	var b strings.Builder
 	b.WriteString("Figures:\n")
-	for _, f := range bench.Figures() {
+	for _, f := range figures {
 		b.WriteString("\n  " + f.Name + "\n" + paragraph(f.Definition, 6))
 		for _, m := range f.Values {
 			b.WriteString(paragraph(f.Name+"."+m.Name+" ("+m.Unit+"): "+m.What, 8))

@@ -33,7 +33,7 @@ func (c *cli) serve(ctx context.Context, f serveFlags) (err error) {
 	if err := errors.Join(backup.Check(f.data), os.MkdirAll(f.data, 0o700)); err != nil {
 		return err
 	}
-	st, err := pebble.Open(filepath.Join(f.data, "store"), server.Schema(), pebble.Options{Logger: log, Clock: now})
+	st, err := pebble.Open(filepath.Join(f.data, "store"), server.Schema(), pebble.Options{Logger: log, Clock: now, SweepEvery: f.sweep})
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.data, err)
 	}

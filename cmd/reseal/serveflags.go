@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,6 +26,7 @@ type serveFlags struct {
 	kept                       quota.Limits
 	signup                     string
 	strangers, calls           int
+	sweep                      time.Duration
 	metricsSet                 bool
 	clock                      duration
 	tls                        tlsFlags
@@ -99,6 +101,7 @@ func (f *serveFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.quotas, "quota", nil, "`NAME=N`: how much is kept for one account; NAME=off is no quota; may be repeated")
 	fl.IntVar(&f.strangers, "strangers", server.DefaultStrangers, "how many people who never answered it one account may write to in a day, `N`; 0 is no limit")
 	fl.IntVar(&f.calls, "max-calls", server.DefaultMaxCalls, "how many calls run at once, `N`; further ones are refused as \"overload\", those without a session at half of it")
+	fl.DurationVar(&f.sweep, "sweep-every", time.Minute, "remove what has expired every `D`")
 	fl.StringVar(&f.signup, "signup", "open", "who may make an account: \"open\", \"invite\" (see \"reseal admin invite\") or \"closed\"")
 	fl.StringVar(&f.tls.cert, "tls-cert", "", "certificate chain, a PEM `FILE`")
 	fl.StringVar(&f.tls.key, "tls-key", "", "its key, a PEM `FILE`")
@@ -138,6 +141,9 @@ func (f *serveFlags) complete(c *cli) error {
 	}
 	if f.calls < 0 {
 		return usagef("1 or more; 0 is the default", "--max-calls: no such number: %d", f.calls)
+	}
+	if f.sweep < 0 {
+		return usagef("as in 1m; 0 is the default", "--sweep-every: no such pause: %v", f.sweep)
 	}
 	if f.strangers == 0 {
 		f.strangers = -1 // as server.Config has it

@@ -63,10 +63,13 @@ func latency(h *histogram.Histogram) Value {
 }
 
 // UnknownFigureError is a name that no figure has.
-type UnknownFigureError struct{ Name string }
+type UnknownFigureError struct {
+	Name  string
+	There []string // the names that there are
+}
 
 func (e *UnknownFigureError) Error() string {
-	return fmt.Sprintf("bench: no figure %q; there are %s", e.Name, strings.Join(names(Figures()), ", "))
+	return fmt.Sprintf("bench: no figure %q; there are %s", e.Name, strings.Join(e.There, ", "))
 }
 
 func names(figures []Figure) (all []string) {
@@ -76,8 +79,11 @@ func names(figures []Figure) (all []string) {
 	return all
 }
 
-// figures are ours, and those of the rivals.
+// figures are ours, and those of the rivals; or the soaks.
 func (o *Options) figures() []Figure {
+	if o.Soak {
+		return Soaks()
+	}
 	all := Figures()
 	for _, r := range o.Rivals {
 		all = append(all, rivalFigures(r)...)
@@ -90,7 +96,7 @@ func (o *Options) figures() []Figure {
 func (o *Options) choose() (all []Figure, err error) {
 	for _, name := range o.Only {
 		if !slices.Contains(names(o.figures()), name) {
-			return nil, &UnknownFigureError{name}
+			return nil, &UnknownFigureError{name, names(o.figures())}
 		}
 	}
 	for _, f := range o.figures() {

@@ -119,6 +119,33 @@ func Figures() []Figure {
 	}
 }
 
+// Soaks are what a server goes through to show that it stays what it is: each fails
+// where a promise is broken.
+func Soaks() []Figure {
+	return []Figure{
+		{
+			Name: "overload",
+			Definition: "40 pre-sealed clients in pairs send each other a message some 20 times a second. Then 100 clients with 60 messages at once each, " +
+				"and 40 connections without a session with 60 logins at once each, join them for 30 s; the server runs with --max-calls 2048. Who is refused " +
+				"comes back after as long as the server says, and not before. Promised: whatever is refused is refused as overload; none of those who were there before loses a " +
+				"message or the connection; 10 s after the rush they are served as before; memory does not go on growing.",
+			Values: []Meaning{crowdTook, crowdShed, calmTime, rushTime, recovery, peakFirst, peak},
+			own:    true,
+			run:    overload,
+		},
+		{
+			Name: "day",
+			Definition: "24 hours of 4,000 messages each, compressed: in each hour 40 clients connect, send each other 100 messages one after the other, begin a login, " +
+				"and go. Messages live for 3 s, and what has expired is removed every second. After each hour it is looked at what the server holds. " +
+				"Promised: in the last six hours neither the live heap, nor goroutines, nor the store's files are more than in the hours 7 to 12 " +
+				"(with 20, 10 and 25 % for the moment at which it is looked at).",
+			Values: []Meaning{dayCalls, dayHeap, dayThreads, dayStore, lastHeap, lastCount, lastStore},
+			own:    true,
+			run:    day,
+		},
+	}
+}
+
 // sizes are how much is measured.
 type sizes struct {
 	users, engines   int
@@ -136,6 +163,13 @@ type sizes struct {
 	stream, streams  int // MiB, and how often
 	wraps            int
 	starts           int
+
+	witnessing         int     // who go on as before
+	crowded, eager     int     // connections, and calls at once on each
+	knocking, maxCalls int     // connections without a session, and what the server is told
+	calm, rush         float64 // seconds
+	life, sweep        float64 // seconds
+	hours, anHour      int     // messages that each sends in an hour
 }
 
 // whole are the sizes of the definitions; brief ones are for several runs beside
@@ -143,13 +177,17 @@ type sizes struct {
 var (
 	whole = sizes{
 		users: 200, engines: 20, payload: 1024, warm: 2, long: 10, rate: 200, engineRate: 20, idleUsers: 5000, settled: 10, queue: 50,
+		witnessing: 40, crowded: 100, eager: 60, knocking: 40, maxCalls: 2048, calm: 5, rush: 30, life: 3, sweep: 1, hours: 24, anHour: 100,
 		logins: 30, contacts: 50, joins: 27, newDevices: 27, stales: 200, blobs: 500, stream: 100, streams: 5, wraps: 200, starts: 20,
 	}
 	brief = sizes{
+		witnessing: 40, crowded: 100, eager: 60, knocking: 40, maxCalls: 2048, calm: 2, rush: 10, life: 3, sweep: 1, hours: 24, anHour: 25,
 		users: 200, engines: 20, payload: 1024, warm: 1, long: 4, rate: 200, engineRate: 20, idleUsers: 2000, settled: 2, queue: 50,
 		logins: 10, contacts: 50, joins: 9, newDevices: 9, stales: 100, blobs: 200, stream: 100, streams: 3, wraps: 100, starts: 10,
 	}
 	quick = sizes{
+		witnessing: 4, crowded: 2, eager: 50, knocking: 1, maxCalls: 40, calm: 0.2, rush: 0.5, life: 1, sweep: 0.5, hours: 4, anHour: 3,
+
 		users: 4, engines: 2, payload: 1024, warm: 0.1, long: 0.5, rate: 40, engineRate: 20, idleUsers: 20, settled: 0.1, queue: 10,
 		logins: 2, contacts: 3, joins: 2, newDevices: 2, stales: 3, blobs: 10, stream: 4, streams: 2, wraps: 3, starts: 2,
 	}

@@ -19,10 +19,12 @@ import (
 
 // host is a server under measurement.
 type host struct {
-	url  string
-	pid  int // 0: not known
-	http *http.Client
-	stop func() error // nil for one that was running before
+	url string
+	pid int // 0: not known
+	// metrics is the host and port of its metrics, empty where there are none.
+	metrics string
+	http    *http.Client
+	stop    func() error // nil for one that was running before
 }
 
 // host is the server that was given, or one that is started now and stopped at
@@ -45,18 +47,18 @@ func (s *stage) client(roots *x509.CertPool) *http.Client {
 }
 
 // serve starts a server over the figure's data, with TLS where it has a
-// certificate.
-func (s *stage) serve(ctx context.Context, c *certificate) (*host, error) {
+// certificate, and with more flags.
+func (s *stage) serve(ctx context.Context, c *certificate, more ...string) (*host, error) {
 	args := append([]string{"serve", "--json", "--data", filepath.Join(s.dir, "server"), "--listen", "127.0.0.1:0", "--metrics", "off"}, s.o.ServerArgs...)
 	var roots *x509.CertPool
 	if c != nil {
 		args, roots = append(args, "--tls-cert", c.chain, "--tls-key", c.key), c.roots
 	}
-	p, err := process.Start(ctx, s.command(args...), s.core, filepath.Join(s.dir, "server.log"))
+	p, err := process.Start(ctx, s.command(append(args, more...)...), s.core, filepath.Join(s.dir, "server.log"))
 	if err != nil {
 		return nil, err
 	}
-	h := &host{url: p.URL, pid: p.PID(), http: s.client(roots), stop: sync.OnceValue(p.Stop)}
+	h := &host{url: p.URL, pid: p.PID(), metrics: p.Metrics, http: s.client(roots), stop: sync.OnceValue(p.Stop)}
 	s.stops = append(s.stops, h.stop)
 	return h, nil
 }

@@ -174,7 +174,7 @@ func TestChooseForAServer(t *testing.T) {
 // TestDefinitions: each figure says what it is, and names no value twice.
 func TestDefinitions(t *testing.T) {
 	seen := map[string]bool{}
-	for _, f := range Figures() {
+	for _, f := range slices.Concat(Figures(), Soaks()) {
 		if seen[f.Name] || len(f.Definition) < 20 || !strings.HasSuffix(f.Definition, ".") || len(f.Values) == 0 {
 			t.Errorf("figure %q: name, definition or values", f.Name)
 		}

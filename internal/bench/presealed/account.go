@@ -105,6 +105,23 @@ func (h *Host) SignUp(ctx context.Context, name string, password []byte) (*Devic
 	return d, nil
 }
 
+// Knock begins a login at a handle that nobody has, which costs the server as much
+// as one at a handle that somebody has. It may be called from many goroutines.
+func (h *Host) Knock(ctx context.Context) error {
+	ke1, err := nobodys()
+	if err != nil {
+		return err
+	}
+	_, err = h.account.StartLogin(ctx, &resealv1.StartLoginRequest{Handle: "nobody-at-all", Ke1: ke1})
+	return err
+}
+
+// nobodys is the first message of a login.
+var nobodys = sync.OnceValues(func() ([]byte, error) {
+	_, ke1, err := opaque.StartLogin("nobody-at-all", random(16))
+	return ke1, err
+})
+
 // register is the account's password record: its own, or a stranger's.
 func (a *Account) register(ctx context.Context) (record []byte, err error) {
 	if a.password == nil {

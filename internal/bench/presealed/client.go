@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/reseal/reseal/api/mux"
+	"github.com/reseal/reseal/api/refusal"
 	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/api/reseal/v1/resealv1connect"
 	"github.com/reseal/reseal/identity"
@@ -199,14 +201,46 @@ func (c *Client) acknowledge(ctx context.Context) {
 				return
 			}
 		}
-		if _, err := c.calls.mailbox.Acknowledge(ctx, &resealv1.AcknowledgeRequest{Entries: now}); err != nil {
-			c.fail(err)
-			return
+		for {
+			_, err := c.calls.mailbox.Acknowledge(ctx, &resealv1.AcknowledgeRequest{Entries: now})
+			if err == nil {
+				break
+			}
+			if !c.later(ctx, err) {
+				c.fail(err)
+				return
+			}
 		}
 		c.mu.Lock()
 		c.owed -= n
 		c.mu.Unlock()
 	}
+}
+
+// later waits as long as a server that has too much to do asks for; it is false
+// for every other error.
+func (c *Client) later(ctx context.Context, err error) bool {
+	wait, shed := Shed(err)
+	if !shed {
+		return false
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-c.conn.Done():
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// Shed tells whether a server refused a call because it had too much to do, and
+// when it wants to be asked again.
+func Shed(err error) (wait time.Duration, shed bool) {
+	d := refusal.Detail(err)
+	if d.GetReason() != resealv1.Reason_REASON_UNAVAILABLE || d.GetLimit() != "overload" {
+		return 0, false
+	}
+	return time.Duration(d.RetryAfterMs) * time.Millisecond, true
 }
 
 // Owed is how much of what has come is not acknowledged yet.

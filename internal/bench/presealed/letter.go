@@ -2,6 +2,7 @@ package presealed
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"slices"
 	"time"
@@ -22,6 +23,7 @@ type Letter struct {
 	from     *Device
 	to       *Account
 	header   message.Header
+	life     time.Duration // 0: as life
 	secret   wrap.Secret
 	inline   []byte
 	segments []byte
@@ -116,15 +118,19 @@ func (l *Letter) next() message.ClientID {
 	var c message.ClientID
 	_, _ = rand.Read(c[:]) // never fails
 	l.header.Created = now()
-	l.header.Expires = l.header.Created.Add(life)
+	l.header.Expires = l.header.Created.Add(cmp.Or(l.life, life))
 	l.header.ID = message.NewID(l.header.Created.Day(), l.header.Sender, l.header.Recipient, c, l.header.Digest)
 	return c
 }
 
+// Expires has the messages that Next makes expire so long after they are sent; an
+// hour otherwise.
+func (l *Letter) Expires(after time.Duration) { l.life = after }
+
 // Next is the letter as a new message: another id and time, and the same sealed
 // bytes. The request is the caller's, its parts are not to be changed.
 func (l *Letter) Next() (message.Header, *resealv1.SendRequest) {
-	again := Letter{header: l.header}
+	again := Letter{header: l.header, life: l.life}
 	c := again.next()
 	return again.header, &resealv1.SendRequest{
 		Header: again.header.Encode(), ClientId: c[:], Inline: l.inline, Segments: l.segments, Wraps: l.wraps, Copies: l.copies, Lists: l.lists,

@@ -36,6 +36,8 @@ const NoCore = -1
 type Server struct {
 	// URL is where clients find it.
 	URL string
+	// Metrics is the host and port of its metrics, where it said one.
+	Metrics string
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -60,10 +62,11 @@ func Start(ctx context.Context, cmd *exec.Cmd, core int, log string) (*Server, e
 	if err := startOn(core, cmd); err != nil {
 		return nil, fmt.Errorf("the server does not start: %w", err)
 	}
-	url := make(chan string, 1)
-	go s.read(out, url)
+	hello := make(chan greeting, 1)
+	go s.read(out, hello)
 	select {
-	case s.URL = <-url:
+	case h := <-hello:
+		s.URL, s.Metrics = h.URL, h.Metrics
 		return s, nil
 	case <-s.exited:
 		b, _ := os.ReadFile(log)
@@ -77,15 +80,19 @@ func Start(ctx context.Context, cmd *exec.Cmd, core int, log string) (*Server, e
 	}
 }
 
+// greeting is the line that says that clients can come.
+type greeting struct {
+	URL     string `json:"url"`
+	Metrics string `json:"metrics"`
+}
+
 // read reads the server's standard output to its end, and then its exit.
-func (s *Server) read(out io.Reader, url chan<- string) {
+func (s *Server) read(out io.Reader, hello chan<- greeting) {
 	lines := bufio.NewScanner(out)
 	if lines.Scan() {
-		var hello struct {
-			URL string `json:"url"`
-		}
-		if json.Unmarshal(lines.Bytes(), &hello) == nil && hello.URL != "" {
-			url <- hello.URL
+		var h greeting
+		if json.Unmarshal(lines.Bytes(), &h) == nil && h.URL != "" {
+			hello <- h
 		}
 	}
 	_, _ = io.Copy(io.Discard, out)
