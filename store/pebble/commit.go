@@ -320,7 +320,10 @@ func (g *group) add(c change) {
 	if c.new.rev == 0 {
 		_ = g.batch.Delete(c.key, nil)
 	} else {
-		_ = g.batch.Set(c.key, c.new.encode(), nil)
+		op := g.batch.SetDeferred(len(c.key), c.new.size())
+		copy(op.Key, c.key)
+		c.new.appendTo(op.Value[:0])
+		_ = op.Finish()
 		if c.new.expires != 0 {
 			_ = g.batch.Set(indexKey(c.new.expires, c.key), nil, nil)
 		}

@@ -22,8 +22,17 @@ const (
 	decidedHead = onceHead + len(store.Token{})
 )
 
-func (r row) encode() []byte {
-	b := make([]byte, 0, decidedHead+len(r.value))
+// size is how long the encoded row is, bytes.
+func (r row) size() int {
+	if r.kind == store.Decided {
+		return decidedHead + len(r.value)
+	}
+	return onceHead + len(r.value)
+}
+
+func (r row) encode() []byte { return r.appendTo(make([]byte, 0, r.size())) }
+
+func (r row) appendTo(b []byte) []byte {
 	b = append(b, byte(r.kind))
 	b = binary.BigEndian.AppendUint64(b, r.rev)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.expires))

@@ -19,6 +19,9 @@ func FuzzDecodeRow(f *testing.F) {
 		if err == nil && !bytes.Equal(r.encode(), b) {
 			t.Fatalf("%x encodes to %x", b, r.encode())
 		}
+		if err == nil && r.size() != len(b) {
+			t.Fatalf("%x has the size %d", b, r.size())
+		}
 	})
 }
 
