@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/reseal/reseal/identity"
@@ -31,10 +32,12 @@ func newMemo[T any](parse func([]byte) (T, error)) *memo[T] {
 }
 
 // List is [identity.ParseSignedList] for a list that the store has, verified once
-// for the same bytes. What it returns is shared and must not be changed.
+// for the same bytes. What it returns is shared and must not be changed. It keeps
+// nothing of b.
 func List(b []byte) (*identity.SignedList, error) { return lists.read(b) }
 
-// read is parse, once for the same bytes. What did not pass is not remembered.
+// read is parse, once for the same bytes, of which it keeps nothing. What did not
+// pass is not remembered.
 // What is returned is shared and must not be changed.
 func (m *memo[T]) read(b []byte) (T, error) {
 	m.mu.Lock()
@@ -43,7 +46,7 @@ func (m *memo[T]) read(b []byte) (T, error) {
 	if ok {
 		return v, nil
 	}
-	v, err := m.parse(b)
+	v, err := m.parse(bytes.Clone(b))
 	if err != nil {
 		return v, err
 	}

@@ -50,3 +50,26 @@ func TestMemo(t *testing.T) {
 		t.Errorf("what is looked at all the time was dropped: parsed %d times", parsed["a"])
 	}
 }
+
+// What is remembered keeps nothing of the bytes that it was read from: they are
+// the store's.
+func TestMemoKeepsNothingOfTheBytes(t *testing.T) {
+	m := newMemo(func(b []byte) ([]byte, error) { return b, nil })
+	b := []byte("what the store has")
+	first, err := m.read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[0] = 'W'
+	if string(first) != "what the store has" {
+		t.Errorf("%q", first)
+	}
+	b[0] = 'w'
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := m.read(b); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations to read what is remembered", n)
+	}
+}

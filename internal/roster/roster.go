@@ -30,16 +30,21 @@ type Roster struct {
 // Read was called is in it.
 func Read(ctx context.Context, s store.Store, a identity.AccountID) (*Roster, error) {
 	p := records.AccountPartition(a)
-	rec, err := s.Get(ctx, p, records.List)
-	if errors.Is(err, store.ErrAbsent) || (err == nil && rec.Gone()) {
+	r := &Roster{Newest: map[identity.DeviceID]*identity.SignedCertificate{}}
+	err := store.View(ctx, s, p, records.List, func(rec store.Record) (err error) {
+		if rec.Gone() {
+			return ErrUnknown
+		}
+		if r.List, err = List(rec.Value); err != nil {
+			return fmt.Errorf("roster: stored list: %w", err)
+		}
+		return nil
+	})
+	if errors.Is(err, store.ErrAbsent) {
 		return nil, ErrUnknown
 	}
 	if err != nil {
 		return nil, err
-	}
-	r := &Roster{Newest: map[identity.DeviceID]*identity.SignedCertificate{}}
-	if r.List, err = List(rec.Value); err != nil {
-		return nil, fmt.Errorf("roster: stored list: %w", err)
 	}
 	for _, d := range r.List.List.Devices {
 		c, err := newest(ctx, s, p, d.ID)
@@ -61,30 +66,29 @@ func newest(ctx context.Context, s store.Store, p store.Partition, d identity.De
 	if err != nil || len(keys) == 0 {
 		return nil, err
 	}
-	rec, err := s.Get(ctx, p, keys[len(keys)-1].Key)
+	return certificate(ctx, s, p, keys[len(keys)-1].Key)
+}
+
+// certificate is nil where there is none.
+func certificate(ctx context.Context, s store.Store, p store.Partition, k store.Key) (c *identity.SignedCertificate, err error) {
+	err = store.View(ctx, s, p, k, func(rec store.Record) (err error) {
+		if c, err = certificates.read(rec.Value); err != nil {
+			return fmt.Errorf("roster: stored certificate: %w", err)
+		}
+		return nil
+	})
 	if errors.Is(err, store.ErrAbsent) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	c, err := certificates.read(rec.Value)
-	if err != nil {
-		return nil, fmt.Errorf("roster: stored certificate: %w", err)
 	}
 	return c, nil
 }
 
 // Certificate reads one certificate, nil where it is not there.
 func Certificate(ctx context.Context, s store.Store, a identity.AccountID, d identity.DeviceID, epoch uint64) (*identity.SignedCertificate, error) {
-	rec, err := s.Get(ctx, records.AccountPartition(a), records.CertKey(d, epoch))
-	if errors.Is(err, store.ErrAbsent) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return certificates.read(rec.Value)
+	return certificate(ctx, s, records.AccountPartition(a), records.CertKey(d, epoch))
 }
 
 // Keys is the roster as clients get it, with the rotations above a list

@@ -174,3 +174,8 @@ func (t timed) CommitAll(ctx context.Context, steps []store.Step) error {
 	t.commits.WithLabelValues(result(err)).Observe(time.Since(begun).Seconds())
 	return err
 }
+
+// View implements [store.Viewer], also over engines that do not.
+func (t timed) View(ctx context.Context, p store.Partition, k store.Key, f func(store.Record) error) error {
+	return store.View(ctx, t.Store, p, k, f)
+}

@@ -106,6 +106,7 @@ var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Expirer = (*Store)(nil)
 	_ store.Chainer = (*Store)(nil)
+	_ store.Viewer  = (*Store)(nil)
 )
 
 // Open opens the data folder, and makes it if there is none, for the keys of

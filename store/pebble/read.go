@@ -12,31 +12,51 @@ import (
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, p store.Partition, k store.Key) (store.Record, error) {
-	if err := s.schema.CheckGet(p, k); err != nil {
+	r, err := s.current(ctx, p, k)
+	if err != nil {
 		return store.Record{}, err
+	}
+	return r.record(k, false), nil
+}
+
+// View implements [store.Viewer].
+func (s *Store) View(ctx context.Context, p store.Partition, k store.Key, f func(store.Record) error) error {
+	r, err := s.current(ctx, p, k)
+	if err != nil {
+		return err
+	}
+	rec := r.record(k, true)
+	rec.Value = r.value
+	return f(rec)
+}
+
+// current is a row that is there and durable, whose value must not be changed.
+func (s *Store) current(ctx context.Context, p store.Partition, k store.Key) (row, error) {
+	if err := s.schema.CheckGet(p, k); err != nil {
+		return row{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Record{}, err
+		return row{}, err
 	}
 	if err := s.enter(); err != nil {
-		return store.Record{}, err
+		return row{}, err
 	}
 	defer s.leave()
 	now := s.options.Clock()
 	key := rowKey(p, k)
 	r, err := s.load(key, true)
 	if err != nil {
-		return store.Record{}, err
+		return row{}, err
 	}
 	if g := s.inflight.Load(); g != nil && g.wrote(key) {
 		if err := s.settled(ctx, g); err != nil {
-			return store.Record{}, err
+			return row{}, err
 		}
 	}
 	if r.rev == 0 || store.Expired(r.expires, now) {
-		return store.Record{}, store.ErrAbsent
+		return row{}, store.ErrAbsent
 	}
-	return r.record(k, false), nil
+	return r, nil
 }
 
 // load is the row as it lies there, expired or not; the zero row if none. Its

@@ -110,6 +110,7 @@ func Run(t *testing.T, open Open) {
 		{"19 commit then look", commitThenLook},
 		{"20 cancelling gives unknown, never refused", cancelling},
 		{"commits one after the other", chained},
+		{"views", viewed},
 		{"decided records are linearizable", linearizable},
 		{"revisions are never used twice", revisions},
 		{"partitions are listed", listing},
