@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -75,6 +76,7 @@ time and memory are not looked at. It takes 3 minutes.
 func benchFlags(f *pflag.FlagSet, o *bench.Options) {
 	f.StringSliceVar(&o.Only, "only", nil, "take these figures alone: `NAME,...`")
 	f.BoolVar(&o.Quick, "quick", false, "little load and for a moment, to see that everything works; the values mean nothing")
+	f.BoolVar(&o.Histogram, "histogram", false, "draw how the times of each figure are spread, below the table; --json always has them")
 	f.StringVar(&o.Folder, "folder", "", "have the files in a new folder in `DIR` (default that for temporary files): its disk is measured, too")
 	f.IntVar(&o.Core, "core", o.Core, "put the server on core `N` and everything else on the others; -1 leaves it to the system")
 }
@@ -126,9 +128,13 @@ func (c *cli) bench(cmd *cobra.Command, o bench.Options) error {
 	o.ServerArgs = benchserver.Args()
 	o.Began = func(f bench.Figure) { c.notef("%s ...", f.Name) }
 	table := &terminal.Table{Head: []string{"figure", ">value", "unit", ">p50", ">p90", ">p99", ">max", ">count", ">server cores", ">client cores"}}
+	var spread strings.Builder
 	o.Emit = func(v bench.Value) error {
 		if c.json {
 			return c.object(v)
+		}
+		if o.Histogram {
+			histogramOf(&spread, v)
 		}
 		table.Add(benchRow(v)...)
 		return nil
@@ -137,7 +143,7 @@ func (c *cli) bench(cmd *cobra.Command, o bench.Options) error {
 	if _, ok := errors.AsType[*bench.UnknownFigureError](err); ok {
 		return usagef(`see "reseal bench --help"`, "%s", strings.TrimPrefix(err.Error(), "bench: "))
 	}
-	return errors.Join(table.Write(c.stdout, c.style()), err)
+	return errors.Join(table.Write(c.stdout, c.style()), c.printf("%s", spread.String()), err)
 }
 
 // benchRow is a value as a line of the table.
@@ -154,6 +160,27 @@ func benchRow(v bench.Value) []string {
 	}
 	row := append([]string{v.Figure, number(v.Value), v.Unit}, percentiles...)
 	return append(row, cores(v.ServerCores), cores(v.ClientCores))
+}
+
+// histogramOf draws how a value's times are spread: a line for each time twice as
+// long as that before, from the shortest to the longest that there was.
+func histogramOf(b *strings.Builder, v bench.Value) {
+	if len(v.Histogram) == 0 {
+		return
+	}
+	lines := map[int]float64{}
+	least, most := math.MaxInt, math.MinInt
+	for _, pair := range v.Histogram {
+		power := int(math.Ceil(math.Log2(max(pair[0], 1e-6))))
+		lines[power] += pair[1]
+		least, most = min(least, power), max(most, power)
+	}
+	fmt.Fprintf(b, "\n%s (%s)\n", v.Figure, v.Unit)
+	for power := least; power <= most; power++ {
+		const width = 50
+		bar := strings.Repeat("#", int(math.Ceil(lines[power]/float64(v.Count)*width)))
+		fmt.Fprintf(b, "  up to %8s  %8.0f  %s\n", number(math.Exp2(float64(power))), lines[power], bar)
+	}
 }
 
 // number has three digits that matter, and never an exponent.

@@ -59,6 +59,13 @@ func quickly(t *testing.T, figures []bench.Figure, command ...string) {
 				if (v.Value <= 0 && v.Unit != "KiB" && v.Figure != "overload.recovery") || v.Seconds < 0 || v.ServerCores < 0 || v.ClientCores < 0 {
 					t.Errorf("not a value: %+v", v)
 				}
+				counted := 0.0
+				for _, pair := range v.Histogram {
+					counted += pair[1]
+				}
+				if counted != float64(v.Count) {
+					t.Errorf("%v in the histogram of %+v", counted, v)
+				}
 				if v.Count > 0 && (v.P50 <= 0 || v.P50 != v.Value || v.P90 < v.P50 || v.P99 < v.P90 || v.Max < v.P99) {
 					t.Errorf("not percentiles: %+v", v)
 				}
@@ -80,6 +87,22 @@ func TestBenchTable(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if len(lines) < 3 || !strings.HasPrefix(lines[0], "figure") || !strings.HasPrefix(lines[1], "flood.") {
 		t.Errorf("not the table: %q", out)
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	var b strings.Builder
+	histogramOf(&b, bench.Value{Figure: "a.b", Unit: "ms"})
+	if b.Len() != 0 {
+		t.Errorf("of no times: %q", b.String())
+	}
+	histogramOf(&b, bench.Value{Figure: "a.b", Unit: "ms", Count: 4, Histogram: [][2]float64{{0.9, 1}, {1, 1}, {3.5, 2}}})
+	want := "\na.b (ms)\n" +
+		"  up to     1.00         2  " + strings.Repeat("#", 25) + "\n" +
+		"  up to     2.00         0  \n" +
+		"  up to     4.00         2  " + strings.Repeat("#", 25) + "\n"
+	if b.String() != want {
+		t.Errorf("got %s want %s", b.String(), want)
 	}
 }
 

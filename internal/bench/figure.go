@@ -47,6 +47,9 @@ type Value struct {
 	P90   float64 `json:"p90,omitempty"`
 	P99   float64 `json:"p99,omitempty"`
 	Max   float64 `json:"max,omitempty"`
+	// Histogram is all of them: pairs of the longest that a bucket counts, in the
+	// unit of the value, and how many it counted; right to 1 %.
+	Histogram [][2]float64 `json:"histogram,omitempty"`
 	// Seconds is how long it was measured, and the cores are how busy server and
 	// clients were meanwhile: whichever is near the number of cores that it has
 	// was the limit. 0 for unknown.
@@ -59,7 +62,11 @@ type Value struct {
 func latency(h *histogram.Histogram) Value {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	p50 := ms(h.Quantile(0.5))
-	return Value{Value: p50, Unit: "ms", Count: h.Count(), P50: p50, P90: ms(h.Quantile(0.9)), P99: ms(h.Quantile(0.99)), Max: ms(h.Max())}
+	var pairs [][2]float64
+	for _, b := range h.Buckets() {
+		pairs = append(pairs, [2]float64{ms(b.UpTo), float64(b.Count)})
+	}
+	return Value{Histogram: pairs, Value: p50, Unit: "ms", Count: h.Count(), P50: p50, P90: ms(h.Quantile(0.9)), P99: ms(h.Quantile(0.99)), Max: ms(h.Max())}
 }
 
 // UnknownFigureError is a name that no figure has.

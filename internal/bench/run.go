@@ -28,6 +28,8 @@ func DefaultCore() int {
 type Options struct {
 	// Only are the names of the figures to take; none is all.
 	Only []string
+	// Histogram is for who shows the values: draw how they are spread.
+	Histogram bool
 	// Soak takes [Soaks] in the place of [Figures].
 	Soak bool
 	// Quick takes every figure with little load and for a moment: to see that

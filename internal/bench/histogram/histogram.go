@@ -71,6 +71,25 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
+// Bucket is how many durations were at most UpTo, and longer than the UpTo of the
+// bucket before.
+type Bucket struct {
+	UpTo  time.Duration
+	Count uint64
+}
+
+// Buckets are those in which something was counted, the shortest first.
+func (h *Histogram) Buckets() (all []Bucket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, n := range h.counts {
+		if n > 0 {
+			all = append(all, Bucket{min(upper(i), h.max), n})
+		}
+	}
+	return all
+}
+
 // bucket is where a duration is counted.
 func bucket(d time.Duration) int {
 	v := uint64(d)

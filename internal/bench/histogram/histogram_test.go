@@ -100,3 +100,19 @@ func BenchmarkRecord(b *testing.B) {
 		h.Record(time.Duration(i))
 	}
 }
+
+// TestBucketsTellAll: what was recorded is in the buckets, in order, and each once.
+func TestBucketsTellAll(t *testing.T) {
+	var h Histogram
+	if h.Buckets() != nil {
+		t.Error("an empty histogram has buckets")
+	}
+	for _, d := range []time.Duration{5 * time.Second, 3, 3, time.Millisecond} {
+		h.Record(d)
+	}
+	got := h.Buckets()
+	if len(got) != 3 || got[0] != (Bucket{3, 2}) || got[1].Count != 1 || got[1].UpTo < time.Millisecond || got[1].UpTo > time.Millisecond*101/100 ||
+		got[2] != (Bucket{5 * time.Second, 1}) {
+		t.Errorf("%v", got)
+	}
+}
