@@ -10,8 +10,8 @@ import (
 
 var prosody = &Peer{
 	name:    "prosody",
-	About:   "Prosody, XMPP with stream management and an archive in SQLite: a synced transaction a message",
-	Install: "apt-get install -y --no-install-recommends prosody lua-dbi-sqlite3 lua-event",
+	About:   "Prosody, XMPP with stream management and its archive in files, as is its default: appended to, not synced",
+	Install: "apt-get install -y --no-install-recommends prosody lua-event",
 	figures: []string{"flood", "rate", "idle"},
 	find:    onPath("prosody"),
 	args: func(folder, port string) ([]string, error) {
@@ -29,9 +29,7 @@ allow_registration = true
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
-default_storage = "sql"
-storage = { accounts = "internal" }
-sql = { driver = "SQLite3", database = "%[1]s/prosody.sqlite" }
+storage = "internal"
 archive_expires_after = "30d"
 log = { warn = "*stderr" }
 VirtualHost "localhost"
