@@ -313,3 +313,50 @@ func TestValuesAreCopies(t *testing.T) {
 		t.Error("the book changed")
 	}
 }
+
+// TestMeet: a pin that another device of the account knew by itself.
+func TestMeet(t *testing.T) {
+	key := func(n byte) (k identity.AccountPublic) { k[0] = n; return k }
+	pin := func(k, next byte, version uint64) identity.Pin {
+		return identity.Pin{Account: identity.AccountID{1}, Key: key(k), Next: key(next).Next(), Version: version, Hash: identity.ListHash{byte(version), k}}
+	}
+	has := pin(1, 2, 5)
+	other := has
+	other.Hash[1] = 9
+	for _, c := range []struct {
+		name string
+		met  identity.Pin
+		want identity.Pin // zero: a conflict
+	}{
+		{"the same", has, has},
+		{"earlier, of the same key", pin(1, 2, 4), has},
+		{"earlier, of another key", pin(7, 8, 4), has},
+		{"later, of the same key", pin(1, 2, 6), pin(1, 2, 6)},
+		{"later, of the next key", pin(2, 3, 6), pin(2, 3, 6)},
+		{"later, of a key that nothing leads to", pin(7, 8, 6), identity.Pin{}},
+		{"later, with another next key", pin(1, 9, 6), identity.Pin{}},
+		{"of the same version, another list", other, identity.Pin{}},
+		{"of the same version, another key", pin(7, 8, 5), identity.Pin{}},
+	} {
+		before := Contact{Account: has.Account, Pins: []identity.Pin{has}, Choice: 3, Verified: has.Key}
+		k := before
+		k.Meet(c.met)
+		got, err := k.Current()
+		if (err != nil) != (c.want == identity.Pin{}) || err == nil && got != c.want {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+		if err == nil && !k.IsVerified() {
+			t.Errorf("%s: the verified mark did not go along", c.name)
+		}
+		// Whoever has the book of before comes to the same.
+		m := mergeContacts(before, k)
+		if merged, err2 := m.Current(); merged != got || (err2 == nil) != (err == nil) {
+			t.Errorf("%s: merged with the book of before: %+v, %v", c.name, merged, err2)
+		}
+	}
+	var none Contact
+	none.Meet(has)
+	if _, err := none.Current(); err == nil {
+		t.Error("who has no pin has one now")
+	}
+}

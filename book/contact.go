@@ -106,6 +106,21 @@ func (c *Contact) Follow(p identity.Pin) error {
 	return nil
 }
 
+// Meet unites the contact with a pin by which a device knew it that did not have
+// it in its book. Of a later list of the key in force, and of the key that this
+// one commits to, the pin is followed; an earlier one adds nothing. Any other one
+// stands beside it, so that the contact is in conflict.
+func (c *Contact) Meet(p identity.Pin) {
+	cur, err := c.Current()
+	switch {
+	case err != nil, p.Version < cur.Version:
+	case succeeds(p, cur), p.Key == cur.Key && p.Next == cur.Next && p.Version > cur.Version:
+		_ = c.Follow(p) // there is a current one
+	default:
+		c.Pins, c.Crowded = joinPins(c.Pins, []identity.Pin{p})
+	}
+}
+
 // Choose takes the pin that the user picked in a conflict or after a reset, in
 // place of all others. It is verified only if that very key was.
 func (c *Contact) Choose(p identity.Pin) {

@@ -237,7 +237,9 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 		s.bookAlarm("the server serves a contact book that does not open")
 		return nil
 	}
-	merged := book.Merge(s.ownBook(), remote)
+	own := s.ownBook()
+	merged := book.Merge(own, remote)
+	s.meet(own, merged)
 	ours, err := merged.Encode()
 	if err != nil {
 		// Together they are too much: this device's own stay its own.
@@ -259,6 +261,21 @@ func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
 		s.putBook()
 	}
 	return nil
+}
+
+// meet brings what this device knows by itself into contacts that its own book did
+// not have: nobody had decided about them here, but their lists were followed, and
+// what another device knows may be older.
+func (s *step) meet(own, merged *book.Book) {
+	for _, k := range merged.Contacts() {
+		if _, in := own.Contact(k.Account); in || k.Removed {
+			continue
+		}
+		if c := s.contact(k.Account); c != nil && c.ListVersion > 0 {
+			k.Meet(pinOf(c))
+			merged.Put(k)
+		}
+	}
 }
 
 func (s *step) bookAlarm(why string) {
