@@ -72,8 +72,9 @@ type Account struct {
 }
 
 // start opens the engine of a section and lets it run; began is when its user
-// began to log in, or to start.
-func (in *Installation) start(section *vault.Section, server, token string, key opaque.ServerKey, began identity.Time) (*Account, error) {
+// began to log in, or to start. list is the account's as a login found it, nil
+// without one.
+func (in *Installation) start(section *vault.Section, server, token string, key opaque.ServerKey, began identity.Time, list *identity.SignedList) (*Account, error) {
 	e, err := client.Open(section, in.o.Rand)
 	if err != nil {
 		_ = section.Close()
@@ -100,6 +101,12 @@ func (in *Installation) start(section *vault.Section, server, token string, key 
 	if err := a.dropOrphans(); err != nil {
 		a.stop()
 		return nil, err
+	}
+	if own, _, err := e.OwnKeys(); err == nil && list != nil && list.List.Version > own.List.Version {
+		if err := a.step(client.LoggedIn{List: list.Bytes()}); err != nil {
+			a.stop()
+			return nil, err
+		}
 	}
 	if err := in.add(a); err != nil {
 		a.stop()

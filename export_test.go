@@ -50,6 +50,17 @@ func ReceiptKey(a *Account, id MessageID) (r message.R) {
 	return r
 }
 
+// ListVersion is the version of the own list that the account's engine knows.
+func ListVersion(a *Account) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l, _, err := a.engine.OwnKeys()
+	if err != nil {
+		return 0
+	}
+	return l.List.Version
+}
+
 // Step lets one event happen at the account's engine.
 func Step(a *Account, ev client.Event) error { return a.step(ev) }
 

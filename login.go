@@ -218,7 +218,7 @@ func (in *Installation) LogIn(ctx context.Context, name string, pass []byte) (*A
 	if err != nil {
 		return nil, how, in.callError(err)
 	}
-	a, err := in.logged(began, c.remote, section, c.handle, c.account, c.session, share)
+	a, err := in.logged(began, c.remote, section, c.handle, c.account, c.session, share, c.list)
 	return a, how, err
 }
 
@@ -235,8 +235,9 @@ func (in *Installation) hasSession(ctx context.Context, name string) bool {
 }
 
 // logged stores the session record and starts the account, whose user began at
-// the given time and logged in over the given connection.
-func (in *Installation) logged(began identity.Time, r *remoteServer, section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte) (*Account, error) {
+// the given time and logged in over the given connection. list is the account's as
+// the login found it.
+func (in *Installation) logged(began identity.Time, r *remoteServer, section *vault.Section, h handle.Handle, id identity.AccountID, session opaque.SessionSecret, share []byte, list *identity.SignedList) (*Account, error) {
 	if len(share) != len(vault.SessionShare{}) {
 		_ = section.Close()
 		return nil, as(ErrServer, errors.New("session share"))
@@ -253,7 +254,7 @@ func (in *Installation) logged(began identity.Time, r *remoteServer, section *va
 		return nil, vaultError(err)
 	}
 	in.noteEnd(nil)
-	return in.start(section, r.url, text, key, began)
+	return in.start(section, r.url, text, key, began, list)
 }
 
 // section finds the account's section here and opens it, or one that was set

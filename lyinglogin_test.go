@@ -444,6 +444,10 @@ func TestDevicesAfterLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Nothing goes out in the name of an older list: the login brought this one.
+	if v := reseal.ListVersion(ana); v != 2 {
+		t.Errorf("the login begins with version %d of the list, want 2", v)
+	}
 	if devices, err := ana.Devices(ctx(t)); err != nil || len(devices) != 2 {
 		t.Errorf("%d devices, %v", len(devices), err)
 	}

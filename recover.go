@@ -82,7 +82,7 @@ func (in *Installation) Recover(ctx context.Context, name string, code RecoveryC
 	if err != nil {
 		return nil, next, how, in.callError(err)
 	}
-	a, err := in.logged(began, c.remote, section, h, c.account, c.session, share)
+	a, err := in.logged(began, c.remote, section, h, c.account, c.session, share, c.list)
 	return a, next, how, err
 }
 

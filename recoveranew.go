@@ -63,7 +63,7 @@ func (in *Installation) recoverAnew(ctx context.Context, r *recovery, code Recov
 	if err != nil {
 		return nil, none, how, in.changeError(n.giveUp(err))
 	}
-	a, err := in.logged(in.now(), c.remote, n.section, r.handle, r.account, r.session, share)
+	a, err := in.logged(in.now(), c.remote, n.section, r.handle, r.account, r.session, share, nil)
 	return a, next, how, err
 }
 

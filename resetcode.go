@@ -147,7 +147,7 @@ func (in *Installation) resetByCode(ctx context.Context, r *resetting, pass []by
 	if err != nil {
 		return nil, none, n.giveUp(err)
 	}
-	a, err := in.logged(in.now(), r.remote, n.section, r.handle, r.account, r.session, share)
+	a, err := in.logged(in.now(), r.remote, n.section, r.handle, r.account, r.session, share, nil)
 	return a, code, err
 }
 

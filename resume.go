@@ -44,7 +44,7 @@ func (in *Installation) resume(ctx context.Context, s *vault.Session) (*Account,
 			in.o.Log.Warn("reseal: the server's key could not be noted", "error", err)
 		}
 	}
-	return in.start(section, s.Server, token, key, began)
+	return in.start(section, s.Server, token, key, began, nil)
 }
 
 // resumeFailed forgets a session that the server ended: the section stays,

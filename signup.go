@@ -104,7 +104,7 @@ func (in *Installation) signUp(ctx context.Context, r *remoteServer, h handle.Ha
 	if err != nil {
 		return nil, RecoveryCode{}, n.giveUp(err)
 	}
-	a, err := in.logged(in.now(), r, n.section, h, id, session, resp.SessionShare)
+	a, err := in.logged(in.now(), r, n.section, h, id, session, resp.SessionShare, nil)
 	return a, code, err
 }
 

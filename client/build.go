@@ -138,14 +138,30 @@ func isWrapped(out *state.Out, a identity.AccountID, d identity.DeviceID, epoch 
 // one place for them, and no way to tell which of two would be right.
 func (s *step) wrapOnce(h message.Header, secret wrap.Secret, epoch *ownEpoch, p peer, d identity.Device, c *identity.SignedCertificate, later bool) ([]byte, error) {
 	name := answerName(h.ID, d.ID, c.Certificate.Epoch)
-	if a := load[state.Answer](&s.tx, name); later && a != nil {
-		return a.Wrap, nil
+	if b := s.given(name); later && b != nil {
+		return b, nil
 	}
 	b, err := s.wrapOne(h, secret, epoch, p, d, c)
 	if err == nil && later {
 		s.tx.save(name, &state.Answer{Wrap: b})
 	}
 	return b, err
+}
+
+// given is the wrap that was added under a name, nil for none. Once the own
+// account has another key, one in the name of the old key opens for nobody who
+// knows of that: it counts no more, and its successor has a place of its own.
+func (s *step) given(name string) []byte {
+	a := load[state.Answer](&s.tx, name)
+	if a == nil {
+		return nil
+	}
+	own, err1 := s.e.list(s.me().List)
+	w, err2 := message.ParseWrap(a.Wrap)
+	if err1 != nil || err2 != nil || w.Context.From.Key != own.List.Key {
+		return nil
+	}
+	return a.Wrap
 }
 
 func answerName(id message.ID, d identity.DeviceID, epoch uint64) string {

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	resealv1 "github.com/reseal/reseal/api/reseal/v1"
 	"github.com/reseal/reseal/client/internal/state"
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/message"
@@ -256,6 +257,9 @@ func (s *step) handle(ev Event) error {
 		return s.answered(ev)
 	case Learned:
 		s.learn(ev.Accounts, complete)
+		return nil
+	case LoggedIn:
+		s.learned(s.ownKeys(&resealv1.AccountKeys{List: ev.List}, passing))
 		return nil
 	case AddContact:
 		return s.addContact(ev)

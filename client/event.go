@@ -60,6 +60,11 @@ type Refusal struct {
 // that named no newer list than the engine knows: no rotation is missing.
 type Learned struct{ Accounts []*resealv1.AccountKeys }
 
+// LoggedIn is the own account's list as it came with a login, before the first
+// Connected of its session: a rotation ends all sessions, and nothing may be sent
+// or answered in the name of a key from before it.
+type LoggedIn struct{ List []byte }
+
 // AddContact pins the account behind a handle at first contact, and marks it
 // accepted: the user addressed it.
 type AddContact struct{ Keys *resealv1.AccountKeys }
@@ -168,6 +173,7 @@ type ChangeContact struct {
 // OwnList is a list of the own account that this device published itself.
 type OwnList struct{ List []byte }
 
+func (LoggedIn) event()      {}
 func (Connected) event()     {}
 func (Disconnected) event()  {}
 func (Tick) event()          {}

@@ -167,11 +167,12 @@ func (s *step) answerOne(r *retry.SignedRequest, p peer, id message.ID) (wraps i
 	known.Open = len(s.tx.names(prefixAdd + id.String() + "/" + retryAdds))
 	switch v, _ := retry.Decide(known); v {
 	case retry.Repeat:
-		if a := load[state.Answer](&s.tx, answerName(id, req.Device, known.Requester.Epoch)); a != nil {
+		if b := s.given(answerName(id, req.Device, known.Requester.Epoch)); b != nil {
 			s.count.Repeats++
-			s.addRetry(rec.h, known.Requester, a.Wrap)
+			s.addRetry(rec.h, known.Requester, b)
 			return 1, false
 		}
+		fallthrough
 	case retry.Make:
 		epoch := s.freshEpoch()
 		if epoch == nil {

@@ -138,10 +138,12 @@ func MessageKey(id message.ID) store.Key { return Messages + store.Key(id[:]) }
 // CopyKey is the sender's copy of a message.
 func CopyKey(id message.ID) store.Key { return Copies + store.Key(id[:]) }
 
-// WrapKey is a wrap that came after its message; WrapsOf is the prefix of all
-// of a message's.
-func WrapKey(id message.ID, to, from identity.DeviceID, epoch uint64) store.Key {
-	return WrapsOf(id) + store.Key(to[:]) + "/" + store.Key(from[:]) + "/" + be8(epoch)
+// WrapKey is a wrap that came after its message, for an epoch of a device, by a
+// device in the name of an account key, of which the first 8 bytes are enough to
+// tell it from the one before a rotation. WrapsOf is the prefix of all of a
+// message's.
+func WrapKey(id message.ID, to, from identity.DeviceID, epoch uint64, by identity.AccountPublic) store.Key {
+	return WrapsOf(id) + store.Key(to[:]) + "/" + store.Key(from[:]) + "/" + be8(epoch) + "/" + store.Key(by[:8])
 }
 
 // WrapsOf is the prefix of the wraps that came after their message.

@@ -10,27 +10,29 @@ import (
 	"github.com/reseal/reseal/identity"
 	"github.com/reseal/reseal/internal/caller"
 	"github.com/reseal/reseal/internal/records"
+	"github.com/reseal/reseal/server/mailbox"
 	"github.com/reseal/reseal/store"
 )
 
 // Account is an account with what its owner knows: the account key, which the
 // capsule holds, and the book key.
 type Account struct {
-	W       *World
-	Handle  string
-	ID      identity.AccountID
-	Key     identity.AccountKey
-	Next    identity.AccountKey
-	Book    capsule.BookKey
-	Devices []*Device
-	list    *identity.SignedList            // the newest, parsed once
-	lists   map[uint64]*identity.SignedList // that were the newest when somebody looked
+	W          *World
+	Handle     string
+	ID         identity.AccountID
+	Key        identity.AccountKey
+	Next       identity.AccountKey
+	Book       capsule.BookKey
+	Devices    []*Device
+	credential uint64                          // the number of its password
+	list       *identity.SignedList            // the newest, parsed once
+	lists      map[uint64]*identity.SignedList // that were the newest when somebody looked
 }
 
 // Account makes an account. It comes to the server with its first device.
 func (w *World) Account(handle string) *Account {
 	w.T.Helper()
-	a := &Account{W: w, Handle: handle, lists: map[uint64]*identity.SignedList{}}
+	a := &Account{W: w, Handle: handle, credential: 1, lists: map[uint64]*identity.SignedList{}}
 	var err error
 	a.ID, err = identity.NewAccountID(w.rand)
 	must(w, a.ID, err)
@@ -109,6 +111,7 @@ func (a *Account) NewDevice() *Device {
 	d.First.Published = true
 	_, _ = w.rand.Read(d.session[:])
 	_, _ = w.rand.Read(d.row[:])
+	d.credential = a.credential
 	a.Devices = append(a.Devices, d)
 	w.devices = append(w.devices, d)
 	return d
@@ -126,7 +129,7 @@ func (d *Device) Join() error {
 			return err
 		}
 	}
-	ctx := caller.With(background, caller.Caller{Account: d.Account.ID, Session: d.session, Credential: 1})
+	ctx := caller.With(background, caller.Caller{Account: d.Account.ID, Session: d.session, Credential: d.Account.credential})
 	_, err := d.node().auth.AddDevice(ctx, d.join)
 	d.W.served(d)
 	if err == nil {
@@ -149,9 +152,10 @@ func (d *Device) prepare() error {
 	if err := d.birth(l); err != nil {
 		return err
 	}
+	d.credential = a.credential
 	p := records.AccountPartition(a.ID)
 	if _, err := w.store.Store.Get(background, p, records.SessionKey(d.session)); err != nil {
-		s := records.Session{Credential: 1, Created: w.now, Seen: w.now}
+		s := records.Session{Credential: a.credential, Created: w.now, Seen: w.now}
 		if err := w.store.Store.Commit(background, p, new(store.Batch).Create(records.SessionKey(d.session), s.Encode(), token, 0)); err != nil {
 			return err
 		}
@@ -203,8 +207,8 @@ func (d *Device) found() error {
 	if err := d.birth(l); err != nil {
 		return err
 	}
-	pw := records.Password{Credential: 1, Opaque: []byte("record"), Capsule: []byte("capsule"), Copy: []byte("copy"), Handle: a.Handle}
-	s := records.Session{Device: d.ID, Row: d.row, Credential: 1, Created: w.now, Seen: w.now}
+	pw := records.Password{Credential: a.credential, Opaque: []byte("record"), Capsule: []byte("capsule"), Copy: []byte("copy"), Handle: a.Handle}
+	s := records.Session{Device: d.ID, Row: d.row, Credential: a.credential, Created: w.now, Seen: w.now}
 	cert := d.First.Certificate
 	err := w.store.Store.Commit(background, records.AccountPartition(a.ID), new(store.Batch).
 		Create(records.Pw, pw.Encode(), token, 0).
@@ -227,12 +231,45 @@ func (a *Account) Remove(gone *Device) {
 	must(a.W, 0, err)
 	pw, err := a.W.store.Store.Get(background, records.AccountPartition(a.ID), records.Pw)
 	must(a.W, 0, err)
-	ctx := caller.With(background, caller.Caller{Account: a.ID, Credential: 1})
+	ctx := caller.With(background, caller.Caller{Account: a.ID, Credential: a.credential})
 	_, err = a.W.first().auth.RemoveDevice(ctx, &resealv1.RemoveDeviceRequest{
 		Revision: pw.Rev, List: a.Sign(next).Bytes(), DeviceId: gone.ID[:],
 		Capsules: &resealv1.Capsules{Capsule: []byte("capsule"), Copy: []byte("copy")},
 	})
 	must(a.W, 0, err)
+}
+
+// Rotate hands the account over to its next key, with all of its devices. Sessions
+// end as they do after every change of the password.
+func (a *Account) Rotate() {
+	a.W.T.Helper()
+	fresh, err := identity.NewAccountKey(a.W.rand)
+	must(a.W, 0, err)
+	var keep []identity.DeviceID
+	for _, d := range a.List().List.Devices {
+		keep = append(keep, d.ID)
+	}
+	next, err := identity.Rotate(a.List(), a.Next.Public(), fresh.Public().Next(), keep, a.W.now)
+	must(a.W, 0, err)
+	l, err := identity.SignRotation(next, a.Key, a.Next)
+	must(a.W, 0, err)
+	p := records.AccountPartition(a.ID)
+	pw, err := a.W.store.Store.Get(background, p, records.Pw)
+	must(a.W, 0, err)
+	record, err := records.ParsePassword(pw.Value)
+	must(a.W, 0, err)
+	list, err := a.W.store.Store.Get(background, p, records.List)
+	must(a.W, 0, err)
+	record.Credential++
+	must(a.W, 0, a.W.store.Store.Commit(background, p, new(store.Batch).
+		Replace(records.Pw, pw.Rev, record.Encode(), token, 0).
+		Replace(records.List, list.Rev, l.Bytes(), token, 0).
+		PutOnce(records.ListKey(l.List.Version), l.Bytes(), 0)))
+	a.Key, a.Next, a.credential = a.Next, fresh, record.Credential
+	for _, topic := range []string{mailbox.DirectoryTopic(a.ID), mailbox.SessionTopic(a.ID)} {
+		a.W.first().mailbox.Bus.Publish(topic, nil)
+	}
+	a.W.rest()
 }
 
 // Put makes the server serve a list as the account's newest, whatever it is: a
@@ -250,16 +287,22 @@ func (a *Account) Put(l *identity.SignedList) {
 }
 
 // Login gives a device a new session, as a login with the password does, and
-// starts it.
+// starts it with the list that came with it.
 func (d *Device) Login() {
 	d.W.T.Helper()
 	d.Stop()
 	d.Ended = false
 	_, _ = d.W.rand.Read(d.session[:])
-	s := records.Session{Device: d.ID, Row: d.row, Credential: 1, Created: d.W.now, Seen: d.W.now}
+	d.credential = d.Account.credential
+	s := records.Session{Device: d.ID, Row: d.row, Credential: d.Account.credential, Created: d.W.now, Seen: d.W.now}
 	must(d.W, 0, d.W.store.Store.Commit(background, records.AccountPartition(d.Account.ID),
 		new(store.Batch).Create(records.SessionKey(d.session), s.Encode(), token, 0)))
-	d.Start()
+	d.boot()
+	if l := d.Account.List(); d.Step(client.LoggedIn{List: l.Bytes()}) != nil {
+		d.Start() // it crashed, or its disk failed
+		return
+	}
+	d.Connect()
 }
 
 // Again forgets the request of a Join that was refused: the next one is made from

@@ -54,8 +54,9 @@ type Device struct {
 	watched int
 	at      int // the node that it is or was connected to
 
-	liveAt    uint64 // the list's revision when the session was found alive
-	liveSince identity.Time
+	credential uint64 // the password number of its session
+	liveAt     uint64 // the list's revision when the session was found alive
+	liveSince  identity.Time
 }
 
 // ErrCrashed is returned by a step at which the device died. It runs again by
@@ -104,12 +105,17 @@ func (o opened) Receive(msg any) error {
 // Start opens the engine from what is stored and connects.
 func (d *Device) Start() {
 	d.W.T.Helper()
+	d.boot()
+	d.Connect()
+}
+
+func (d *Device) boot() {
+	d.W.T.Helper()
 	d.Stop()
 	e, err := client.Open(d.State, d.W.rand)
 	d.Engine = must(d.W, e, err)
 	d.Engine.Use(d.W.memory)
 	d.started = d.W.mono
-	d.Connect()
 }
 
 // Stop ends the process: what is stored stays.
@@ -171,7 +177,7 @@ func (d *Device) sessionEnded() {
 }
 
 func (d *Device) caller() caller.Caller {
-	return caller.Caller{Account: d.Account.ID, Device: d.ID, Session: d.session, Credential: 1}
+	return caller.Caller{Account: d.Account.ID, Device: d.ID, Session: d.session, Credential: d.credential}
 }
 
 // Clock is the time as the device knows it.
@@ -232,7 +238,7 @@ func (d *Device) Step(ev client.Event) error {
 func isCommand(ev client.Event) bool {
 	switch ev.(type) {
 	case client.Connected, client.Disconnected, client.Tick, client.DayRead, client.Synced, client.Streamed, client.Answered,
-		client.Uploaded, client.Learned:
+		client.Uploaded, client.Learned, client.LoggedIn:
 		return false
 	}
 	return true

@@ -128,6 +128,41 @@ func (d *Device) replace(fs *crashfs.Disk) {
 	}
 }
 
+// Rot flips a bit of a file in the folder of a device whose process has ended, as
+// n says. It reports whether the folder still opens; if it does, it has what it
+// had.
+func (d *Device) Rot(n uint32) bool {
+	names, err := d.disk.fs.ReadDir()
+	name := must(d.W, names, err)[n%uint32(len(names))]
+	b := d.disk.fs.Read(name)
+	if len(b) == 0 {
+		return true
+	}
+	b[n/8%uint32(len(b))] ^= 1 << (n % 8)
+	d.disk.fs.Put(name, b)
+	v, err := vault.Open("/home", vault.Options{FS: d.disk.fs, Rand: d.W.rand})
+	if err != nil {
+		return false
+	}
+	slot, err := v.Find(d.disk.key)
+	if err != nil {
+		return false
+	}
+	s, err := slot.Unlock(d.disk.share)
+	if err != nil {
+		return false
+	}
+	has := newState()
+	for name, v := range s.Range("") {
+		has.Commit(client.Batch{{Name: name, Value: v}})
+	}
+	if !has.Equal(d.State) {
+		d.W.T.Fatalf("world: %s: with bit %d of %s flipped the folder opens, and has something else", d.Name, n, name)
+	}
+	d.disk.section = s
+	return true
+}
+
 // Copy is a copy of a device's folder.
 type Copy struct {
 	state *State

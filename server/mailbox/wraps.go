@@ -128,7 +128,7 @@ func (s *Service) addWrap(ctx context.Context, c caller.Caller, h message.Header
 	if blocked {
 		at = w.Context.From.Account
 	}
-	p, k := records.MessagePartition(at, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch)
+	p, k := records.MessagePartition(at, h.ID), records.WrapKey(h.ID, to.Device, w.Context.From.Device, to.Epoch, w.Context.From.Key)
 	there, err := s.get(ctx, p, k)
 	if err != nil {
 		return false, err
