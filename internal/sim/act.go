@@ -62,10 +62,7 @@ func (l *life) act(op Op) {
 			d.Connect()
 		}
 	case Pass:
-		l.w.Pass(passes[mod(op.N, len(passes))])
-		for _, d := range l.devices {
-			d.Tick()
-		}
+		l.pass(passes[mod(op.N, len(passes))])
 	case Skew:
 		if d, ok := pick(here, op.B, running); ok {
 			d.Skew = skews[mod(op.N, len(skews))]
@@ -90,6 +87,8 @@ func (l *life) act(op Op) {
 			l.watch()
 		}
 		l.w.Unpark()
+	case Far, Drift, Rot, Rotate:
+		l.age(op, a, here)
 	default:
 		l.fault(op, here)
 	}

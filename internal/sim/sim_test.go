@@ -2,6 +2,7 @@ package sim
 
 import (
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -46,7 +47,11 @@ func play(t *testing.T, p Plan, out io.Writer) (err error) {
 
 // report shrinks a life that broke, and shows it with the command that plays it.
 func report(t *testing.T, p Plan, err error, out io.Writer) {
-	least := Shrink(p, func(q Plan) bool { err := play(t, q, io.Discard); return err != nil }, 300)
+	same := func(q Plan) bool {
+		var was, is broken
+		return errors.As(err, &was) && errors.As(play(t, q, io.Discard), &is) && is.kind == was.kind
+	}
+	least := Shrink(p, same, 600)
 	fmt.Fprintln(out, "\nThe least that breaks:")
 	short := play(t, least, out)
 	t.Errorf("%v\nagain: go test ./internal/sim -run TestLives -sim.seed %d -sim.trace FILE\nthe least that breaks: %v\n%v", err, p.Seed, short, least)
@@ -85,7 +90,7 @@ func TestLives(t *testing.T) {
 // TestRegressions plays the lives that once found a fault.
 func TestRegressions(t *testing.T) {
 	for seed, what := range regressions {
-		for _, p := range []Plan{Draw(seed), Draw(seed).Plain()} {
+		for _, p := range []Plan{Sprout(seed), Sprout(seed).Plain()} {
 			if err := play(t, p, io.Discard); err != nil {
 				t.Errorf("seed %d (%s), %d nodes: %v", seed, what, p.Nodes, err)
 			}

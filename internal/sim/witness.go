@@ -114,8 +114,16 @@ func (l *life) versions(d *device) {
 			rises("a device's epoch", string(c.Certificate.Device[:]), c.Certificate.Epoch)
 		}
 	}
-	for _, c := range d.Engine.KnownContacts() {
+	contacts := d.Engine.KnownContacts()
+	for _, c := range contacts {
 		rises("a contact's list", string(c.AccountId), c.ListVersion)
+	}
+	// A stranger of whom nothing is left is forgotten, and met anew.
+	for _, a := range l.accounts {
+		k := [2]string{d.Name, "a contact's list" + string(a.ID[:])}
+		if !slices.ContainsFunc(contacts, func(c *resealv1.KnownAccount) bool { return string(c.AccountId) == string(a.ID[:]) }) {
+			delete(l.witness.known, k)
+		}
 	}
 }
 
