@@ -11,6 +11,6 @@
 // on every machine; the trace has a hash of all that is sent and stored. A plan
 // that breaks an invariant is cut down to the least one that still does.
 //
-//	go test ./internal/sim -run TestLives -sim.seeds 100000   # more lives
+//	go run ./internal/sim/cmd -seeds 100000   # more lives, on all cores
 //	go test ./internal/sim -run TestLives -sim.seed 1234 -sim.trace FILE -sim.hashes
 package sim
