@@ -4,7 +4,9 @@
 // faults that a seed draws, then heals the world and checks what must be true.
 // Calls are lost, doubled and late; networks part, one way or both, and flap;
 // nodes die, and hints between them get lost; commits have outcomes that nobody
-// knows; devices crash, and come back as an old copy of themselves.
+// knows; devices crash, come back as an old copy of themselves, and their disks
+// lose power, run full, fail to sync, and rot; clocks jump and drift; accounts are
+// rotated, and a month passes at once.
 //
 // One seed is one life: a [Plan] is drawn from it, data only, and played by one
 // goroutine. The same seed gives the same plan and the same trace, byte for byte

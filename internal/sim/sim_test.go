@@ -18,7 +18,7 @@ import (
 
 var (
 	oneSeed = flag.Uint64("sim.seed", 0, "play the life of one seed; 0: many")
-	seeds   = flag.Int("sim.seeds", 150, "how many lives to play")
+	seeds   = flag.Int("sim.seeds", 500, "how many lives to play")
 	first   = flag.Uint64("sim.first", 1, "the first seed")
 	traceTo = flag.String("sim.trace", "", "the file that the trace of one seed goes to")
 	hashes  = flag.Bool("sim.hashes", false, "print the hash of each life's trace")
