@@ -46,3 +46,22 @@ func TestStepsAreHandedOn(t *testing.T) {
 		}
 	}
 }
+
+// views is an engine that hands out what it does not copy.
+type views struct {
+	store.Store
+	taken int
+}
+
+func (v *views) View(context.Context, store.Partition, store.Key, func(store.Record) error) error {
+	v.taken++
+	return nil
+}
+
+// The measured store lets values be read without a copy where the engine does.
+func TestViewsAreHandedOn(t *testing.T) {
+	engine := &views{}
+	if err := store.View(t.Context(), metrics.New().Store(engine), "a", "o/1", nil); err != nil || engine.taken != 1 {
+		t.Errorf("%d views arrived: %v", engine.taken, err)
+	}
+}
