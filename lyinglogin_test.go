@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -420,35 +419,5 @@ func TestTwoAccountsInOneFolder(t *testing.T) {
 	}
 	if _, body := open(t, ben, ids[1]); !bytes.Equal(body, file) {
 		t.Error("another file")
-	}
-}
-
-// A device that joined while this one was logged out is in the list of devices
-// from the first call on, however slow the first sync is: who picks devices to
-// keep must not pick from an old list.
-func TestDevicesAfterLogin(t *testing.T) {
-	w := newWorld(t)
-	l := w.liar(t)
-	phone, ana := l.signUp("ana")
-	if _, err := ana.LogOut(ctx(t), reseal.LogOutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	w.logIn(w.phone(), "ana")
-	l.tell(lies{asked: func(_ string, req proto.Message) error {
-		if _, ok := req.(*resealv1.GetAccountsRequest); ok {
-			time.Sleep(300 * time.Millisecond)
-		}
-		return nil
-	}})
-	ana, _, err := phone.LogIn(ctx(t), "ana", []byte(secret+"ana"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Nothing goes out in the name of an older list: the login brought this one.
-	if v := reseal.ListVersion(ana); v != 2 {
-		t.Errorf("the login begins with version %d of the list, want 2", v)
-	}
-	if devices, err := ana.Devices(ctx(t)); err != nil || len(devices) != 2 {
-		t.Errorf("%d devices, %v", len(devices), err)
 	}
 }
