@@ -23,8 +23,8 @@ import (
 const natsModule = "github.com/nats-io/nats-server/v2@v2.15.2"
 
 var (
-	natsSynced  = jetStream("nats-synced", "always", "every message is synced before it is acknowledged", "idle", "drain")
-	natsDefault = jetStream("nats", "2m", "synced every 2 minutes, as is its default: not what it acknowledges")
+	natsSynced  = jetStream("nats-synced", "always", "every message is synced before it is acknowledged")
+	natsDefault = jetStream("nats", "2m", "synced every 2 minutes, as is its default: not what it acknowledges", "idle", "drain")
 )
 
 func jetStream(label, sync, promise string, more ...string) *Peer {

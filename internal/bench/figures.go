@@ -182,7 +182,7 @@ var (
 	}
 	brief = sizes{
 		witnessing: 40, crowded: 100, eager: 60, knocking: 40, maxCalls: 2048, calm: 2, rush: 10, life: 3, sweep: 1, hours: 24, anHour: 25,
-		users: 200, engines: 20, payload: 1024, warm: 1, long: 3, rate: 200, engineRate: 20, idleUsers: 2000, settled: 2, queue: 50,
+		users: 200, engines: 10, payload: 1024, warm: 1, long: 3, rate: 200, engineRate: 20, idleUsers: 2000, settled: 2, queue: 50,
 		logins: 10, contacts: 50, joins: 9, newDevices: 9, stales: 100, blobs: 200, stream: 100, streams: 3, wraps: 100, starts: 10,
 	}
 	quick = sizes{
@@ -196,8 +196,8 @@ var (
 // BriefSizes says how the brief form of the figures differs from their
 // definitions.
 func BriefSizes() string {
-	return fmt.Sprintf("messages are measured for %.0f s after %.0f s to warm up, %d users are idle, a server is left alone for %.0f s, "+
+	return fmt.Sprintf("messages are measured for %.0f s after %.0f s to warm up, %d engines take part, %d users are idle, a server is left alone for %.0f s, "+
 		"%d logins, %d devices that join, %d new devices, %d stale sends, %d files, %d streams, %d wraps, %d starts",
-		brief.long, brief.warm, brief.idleUsers, brief.settled, brief.logins, brief.joins, brief.newDevices, brief.stales, brief.blobs,
+		brief.long, brief.warm, brief.engines, brief.idleUsers, brief.settled, brief.logins, brief.joins, brief.newDevices, brief.stales, brief.blobs,
 		brief.streams, brief.wraps, brief.starts)
 }
