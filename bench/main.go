@@ -34,6 +34,7 @@ type options struct {
 	out          string
 	folder       string
 	core         int
+	within       time.Duration
 }
 
 func run(ctx context.Context, args []string) error {
@@ -51,6 +52,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.out, "out", "docs", "write performance.md and its plots into `DIR`")
 	f.StringVar(&o.folder, "folder", "", "have the files of servers and clients in `DIR` (default that for temporary files): its disk is measured, too")
 	f.IntVar(&o.core, "core", o.core, "put servers on core `N` and everything else on the others; -1 leaves it to the system")
+	f.DurationVar(&o.within, "within", 0, "begin no run that would not end within `D`, as the longest so far tells; 0 is no bound")
 	only := f.String("only", "", "measure these figures alone: `NAME,...`")
 	others := f.String("peers", strings.Join(peerNames(), ","), "measure these beside ours and the floor, where they are on the machine: `NAME,...`, or nothing")
 	if err := f.Parse(args); err != nil {
@@ -84,7 +86,12 @@ func (o options) measure(ctx context.Context) (err error) {
 	}
 	values, failed := results{}, failures{}
 	began := time.Now()
+	longest, done := time.Duration(0), 0
 	for n := range o.runs {
+		if n > 0 && o.within > 0 && time.Since(began)+longest > o.within {
+			break
+		}
+		start := time.Now()
 		for _, figure := range o.order(n, rivals) {
 			fmt.Fprintf(os.Stderr, "%s run %d of %d: %s\n", time.Since(began).Round(time.Second), n+1, o.runs, figure)
 			if err := bench.Run(ctx, bench.Options{
@@ -100,7 +107,9 @@ func (o options) measure(ctx context.Context) (err error) {
 				fmt.Fprintln(os.Stderr, "bench:", err)
 			}
 		}
+		longest, done = max(longest, time.Since(start)), n+1
 	}
+	o.runs = done
 	return errors.Join(report(o, values, failed, rivals, away, time.Since(began)), failed.ours())
 }
 

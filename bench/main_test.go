@@ -29,7 +29,7 @@ func TestQuickRun(t *testing.T) {
 		t.Fatal("the go command is needed: ", err)
 	}
 	out := t.TempDir()
-	if err := run(t.Context(), []string{"-quick", "-runs", "1", "-core", "-1", "-only", "flood,idle-tls,drain,content", "-peers", "", "-out", out}); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-runs", "3", "-within", "1ns", "-core", "-1", "-only", "flood,idle-tls,drain,content", "-peers", "", "-out", out}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(out, "performance.md"))
