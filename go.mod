@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	connectrpc.com/connect/v2 v2.0.2
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/apache/cassandra-gocql-driver/v2 v2.1.2
 	github.com/bytemare/ecc v0.9.0
 	github.com/bytemare/ksf v0.5.0
 	github.com/bytemare/opaque v0.18.0
@@ -33,6 +34,7 @@ require (
 	github.com/godbus/dbus/v5 v5.2.2 // indirect
 	github.com/test-go/testify v1.1.4 // indirect
 	golang.org/x/net v0.60.0 // indirect
+	gopkg.in/inf.v0 v0.9.1 // indirect
 )
 
 require (

@@ -88,7 +88,7 @@ var edges = []edge{
 		why:  "a server is measured from outside, as a process of its own",
 	},
 	{
-		from: []string{"store/pebble", "store/memory"},
+		from: []string{"store/cassandra", "store/pebble", "store/memory"},
 		to:   []string{"store/storetest"},
 		why:  "the suite is test code",
 	},
@@ -165,7 +165,7 @@ func TestServerCapabilitiesStandAlone(t *testing.T) {
 }
 
 // engines are the stores that only commands, the demo and tests pick.
-var engines = []string{"store/memory", "store/pebble", "store/storetest"}
+var engines = []string{"store/cassandra", "store/memory", "store/pebble", "store/storetest"}
 
 // above are the packages that put a whole system together: commands, what they
 // run, and the worlds that tests need.
@@ -193,15 +193,16 @@ func TestOnlyCommandsPickAStore(t *testing.T) {
 // core package would come along into every app.
 func TestHeavyLibrariesStayWhereTheyAreUsed(t *testing.T) {
 	for lib, where := range map[string][]string{
-		"github.com/cockroachdb/pebble/v2":      {"store/pebble"},
-		"github.com/prometheus/client_golang":   {"server", "server/metrics", "store/pebble"}, // Pebble counts with it
-		"connectrpc.com/connect/v2/connecthttp": {"server"},
-		"golang.org/x/crypto/acme":              {"server/certs", "internal/acmetest"},
-		"github.com/spf13/cobra":                {},
-		"github.com/vbauerster/mpb/v8":          {"internal/terminal/..."},
-		"github.com/anishathalye/porcupine":     {"store/storetest"},
-		"pgregory.net/rapid":                    {},
-		"testing":                               {"store/storetest"},
+		"github.com/cockroachdb/pebble/v2":            {"store/pebble"},
+		"github.com/apache/cassandra-gocql-driver/v2": {"store/cassandra"},
+		"github.com/prometheus/client_golang":         {"server", "server/metrics", "store/pebble"}, // Pebble counts with it
+		"connectrpc.com/connect/v2/connecthttp":       {"server"},
+		"golang.org/x/crypto/acme":                    {"server/certs", "internal/acmetest"},
+		"github.com/spf13/cobra":                      {},
+		"github.com/vbauerster/mpb/v8":                {"internal/terminal/..."},
+		"github.com/anishathalye/porcupine":           {"store/storetest"},
+		"pgregory.net/rapid":                          {},
+		"testing":                                     {"store/storetest"},
 	} {
 		for _, p := range packages(t) {
 			uses := slices.ContainsFunc(p.Deps, func(d string) bool { return d == lib || strings.HasPrefix(d, lib+"/") })

@@ -18,7 +18,7 @@ var (
 	Goroutines = Run{Packages: []string{
 		"./api/...", "./bench/peers", "./bus/...", "./client/handover", "./client/keyring", "./client/remote/...", "./client/vault", "./examples/...",
 		"./internal/bench/...", "./internal/demo", "./internal/quota", "./internal/secretmem", "./internal/sim/cmd", "./internal/terminal", "./internal/unixsocket",
-		"./internal/world", "./resealtest", "./server/...", "./store/memory", "./store/pebble", "./wrap",
+		"./internal/world", "./resealtest", "./server/...", "./store/cassandra", "./store/memory", "./store/pebble", "./wrap",
 	}}
 	// Concurrent are tests of packages that start no goroutine, and say that they may
 	// be called from many.
