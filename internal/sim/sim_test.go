@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -53,8 +54,12 @@ func report(t *testing.T, p Plan, err error, out io.Writer) {
 	}
 	least := Shrink(p, same, 600)
 	fmt.Fprintln(out, "\nThe least that breaks:")
-	short := play(t, least, out)
-	t.Errorf("%v\nagain: go test ./internal/sim -run TestLives -sim.seed %d -sim.trace FILE\nthe least that breaks: %v\n%v", err, p.Seed, short, least)
+	var trace bytes.Buffer
+	short := play(t, least, io.MultiWriter(out, &trace))
+	const most = 64 << 10 // the end of a trace is what tells
+	shown := trace.Bytes()[max(0, trace.Len()-most):]
+	t.Errorf("%v\nagain: go test ./internal/sim -run TestLives -sim.seed %d -sim.trace FILE\nthe least that breaks: %v\n%v\n%s",
+		err, p.Seed, short, least, shown)
 }
 
 // TestLives plays many lives.
