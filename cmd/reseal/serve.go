@@ -97,6 +97,7 @@ func (c *cli) serveClients(ctx context.Context, s *server.Server, st *pebble.Sto
 	if f.begin != nil {
 		go f.begin(running)
 	}
+	go tidy(running)
 	select {
 	case err = <-served:
 	case err = <-metrics:
