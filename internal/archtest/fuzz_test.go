@@ -18,6 +18,7 @@ var parserName = regexp.MustCompile(`^([Pp]arse|[Oo]pen|[Ll]oad|[Dd]ecode|[Uu]nm
 var unfuzzed = map[string]string{
 	"Open":                    "takes a folder's name, not bytes; what lies in it is fuzzed in client/vault",
 	"ParseRecoveryCode":       "is capsule.ParseRecoveryCode, which is fuzzed",
+	"bus/nats.Open":           "takes what the operator wrote; parse reads it and is fuzzed",
 	"server/blob/folder.Open": "takes a folder's name; the bytes in it are opaque",
 	"server.LoadKeyFile":      "takes a file's name; opaque.ParseSetup reads the bytes and is fuzzed",
 	"Find":                    "what a user typed: digits, and nothing is built from them",

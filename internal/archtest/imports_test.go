@@ -202,7 +202,7 @@ func TestHeavyLibrariesStayWhereTheyAreUsed(t *testing.T) {
 		"github.com/vbauerster/mpb/v8":                {"internal/terminal/..."},
 		"github.com/anishathalye/porcupine":           {"store/storetest"},
 		"pgregory.net/rapid":                          {},
-		"testing":                                     {"store/storetest"},
+		"testing":                                     {"store/storetest", "bus/bustest"},
 	} {
 		for _, p := range packages(t) {
 			uses := slices.ContainsFunc(p.Deps, func(d string) bool { return d == lib || strings.HasPrefix(d, lib+"/") })
