@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -153,8 +154,14 @@ func nameOf(err error) string {
 	if !pebble.IsCorruptionError(err) {
 		return "a table file (.sst) that is cut short"
 	}
+	// What a compaction meets first comes without a path, but with the number.
+	if m := tableNumber.FindStringSubmatch(err.Error()); m != nil {
+		return m[1] + ".sst"
+	}
 	return err.Error()
 }
+
+var tableNumber = regexp.MustCompile(`\bfile (\d{6,})\b`)
 
 // damaged stops the store for good: it is to be put back from a backup, and what
 // it went on to acknowledge would be lost with it.
