@@ -57,6 +57,8 @@ var table = []kept{
 	{"A/", account, StrangersKey, 9, again(ParseStrangers, Strangers.Encode)},
 	{"T/", day, Messages, 2 + 32, isMessage},
 	{"T/", day, Copies, 2 + 32, isMessage},
+	{"T/", day, Wraps, 2 + 32 + 1 + 16 + 1 + 16 + 1 + 8 + 1 + 8, again(message.ParseWrap, (*message.Wrap).Encode)},
+	// Without the account key, as it was before: such records live 30 days.
 	{"T/", day, Wraps, 2 + 32 + 1 + 16 + 1 + 16 + 1 + 8, again(message.ParseWrap, (*message.Wrap).Encode)},
 	{"T/", day, Ends, 2 + 32, again(message.ParseEndRecord, message.EndRecord.Encode)},
 	{"T/", day, Receipts, 2 + 32 + 1 + 16 + 1 + 1, parses(message.ParseReceipt)},
