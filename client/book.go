@@ -163,6 +163,9 @@ func (s *step) getBook() {
 func (s *step) bookTold(version uint64) {
 	s.e.bookSeen = true
 	known := s.me().BookVersion
+	if s.e.bookGetting {
+		s.e.bookMissed = max(s.e.bookMissed, version)
+	}
 	if version > known || (version < known && s.e.bookPutting == nil && !s.e.bookGetting) {
 		s.getBook()
 	}
@@ -206,9 +209,20 @@ func (s *step) bookNotPut(key string, why resealv1.Reason) {
 	}
 }
 
-// bookGot merges the server's version with the device's.
+// bookGot takes the server's version, and fetches once more where a newer one was
+// named since that call began.
 func (s *step) bookGot(resp *resealv1.GetBookResponse) error {
-	s.e.bookGetting = false
+	missed := s.e.bookMissed
+	s.e.bookGetting, s.e.bookMissed = false, 0
+	err := s.mergeBook(resp)
+	if err == nil && missed > resp.GetBook().GetVersion() && !s.e.bookGetting {
+		s.getBook()
+	}
+	return err
+}
+
+// mergeBook merges the server's version with the device's.
+func (s *step) mergeBook(resp *resealv1.GetBookResponse) error {
 	version := resp.GetBook().GetVersion()
 	l, err := s.e.list(s.me().List)
 	if err != nil {
@@ -375,7 +389,7 @@ func setPin(c *state.Contact, p identity.Pin) {
 // outstandingBook fetches the book where this device has none, and puts it
 // where it has changed.
 func (s *step) outstandingBook() {
-	s.e.bookGetting, s.e.bookPutting, s.e.bookSeen = false, nil, false
+	s.e.bookGetting, s.e.bookMissed, s.e.bookPutting, s.e.bookSeen = false, 0, nil, false
 	switch {
 	case s.me().BookVersion == 0 || len(s.encodedBook()) == 0:
 		s.getBook()

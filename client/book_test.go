@@ -206,3 +206,48 @@ func TestABookThatChangesWhileItIsPut(t *testing.T) {
 		}
 	})
 }
+
+// A version that the server names while an older one is on its way to the device
+// is fetched after it: nobody names it again.
+func TestABookThatChangesWhileItIsFetched(t *testing.T) {
+	world.Run(t, 1, func(w *world.World) {
+		bob := w.Account("bob")
+		b1, b2 := bob.Device(), bob.Device()
+		put := func(value string) {
+			must(t, b1.Step(client.SetSetting{Name: "page", Value: []byte(value)}))
+			if !b1.Perform("book/put/") {
+				t.Fatalf("no book on its way: %v", b1.Calls())
+			}
+		}
+		put("1")
+		w.Run()
+		var version uint64
+		w.Net = func(x *world.Exchange) world.Fate {
+			if q, ok := x.Request.(*resealv1.PutBookRequest); ok {
+				version = q.Book.Version
+			}
+			return world.Deliver
+		}
+		told := func() {
+			must(t, b2.Step(client.Streamed{Event: &resealv1.EventsResponse{Event: &resealv1.EventsResponse_BookVersion{BookVersion: version}}}))
+		}
+		put("2")
+		told()
+		w.Answer = func(x *world.Exchange) {
+			w.Answer = nil
+			put("3")
+			told()
+		}
+		for _, want := range []string{"2", "3"} {
+			if !b2.Perform("book/get") {
+				t.Fatalf("before %s: the book is not fetched: %v", want, b2.Calls())
+			}
+			if all, err := b2.Engine.Settings(); err != nil || string(all["page"]) != want {
+				t.Fatalf("%q, want %s: %v", all, want, err)
+			}
+		}
+		if b2.Perform("book/get") {
+			t.Error("the book is fetched although it is known")
+		}
+	})
+}

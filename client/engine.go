@@ -68,6 +68,9 @@ type Engine struct {
 	// one PutBook under way contains: a second one of the same version would
 	// not be sent, and its content taken for what the server has.
 	bookGetting bool
+	// bookMissed is the newest version that the server named while the book was being
+	// fetched, 0 for none: the answer under way may be from before it.
+	bookMissed uint64
 	// bookSeen tells that the server has named a version of the book on this
 	// connection: one that has a book does so before all that waits was read.
 	bookSeen    bool
