@@ -33,8 +33,16 @@ func (*GoneError) Error() string { return ErrOwnerGone.Error() }
 // Unwrap returns ErrOwnerGone.
 func (*GoneError) Unwrap() error { return ErrOwnerGone }
 
+// ErrSilent is returned by Run when the owner is there, but did not take the
+// command in 20 s: it is stopped (Ctrl-Z, SIGSTOP), or has 256 others. Nothing
+// was done, and nothing will be when it goes on.
+var ErrSilent = errors.New("handover: the owning process does not take commands")
+
 // interruptTimeout is how long an interrupted command may take to end.
 const interruptTimeout = 15 * time.Second
+
+// startTimeout is how long the owner may be silent before it takes a command.
+var startTimeout = 20 * time.Second
 
 // caller is one command that runs elsewhere.
 type caller struct {
@@ -42,6 +50,7 @@ type caller struct {
 	conn    *net.UnixConn
 	stdio   Stdio
 	started bool
+	silent  atomic.Bool // startTimeout is over
 	shown   atomic.Bool
 	took    atomic.Bool // input or a prompt's answer
 	wg      sync.WaitGroup
@@ -50,8 +59,8 @@ type caller struct {
 
 // Run has the owner of dir run the command and returns its exit code. When ctx
 // ends, the command is interrupted; Run still waits for its exit code, up to
-// 15 s. Errors: ErrNoOwner, a *GoneError, ErrPeer, ErrProtocol, ErrCommand, or
-// of the streams. It is for one use of the streams at a time.
+// 15 s. Errors: ErrNoOwner, ErrSilent, a *GoneError, ErrPeer, ErrProtocol,
+// ErrCommand, or of the streams. It is for one use of the streams at a time.
 //
 // A read from Stdin or a Prompt that is under way when the command ends is not
 // waited for; it keeps a goroutine until it returns.
@@ -66,6 +75,8 @@ func Run(ctx context.Context, dir string, c Command, stdio Stdio) (int, error) {
 	r := &caller{w: &wire{rw: conn}, conn: conn, stdio: stdio, done: make(chan struct{})}
 	stop := context.AfterFunc(ctx, r.interrupt)
 	defer stop()
+	patience := time.AfterFunc(startTimeout, r.giveUp)
+	defer patience.Stop()
 	defer r.wg.Wait()
 	defer close(r.done)
 	defer conn.Close()
@@ -78,7 +89,16 @@ func Run(ctx context.Context, dir string, c Command, stdio Stdio) (int, error) {
 	if stdio.Resized != nil {
 		r.wg.Go(r.resize)
 	}
-	return r.loop(ctx)
+	return r.loop(ctx, patience)
+}
+
+// giveUp ends the wait for an owner that has not taken the command. From the
+// shutdown on the owner cannot say that it takes it, and so does not run it;
+// what it said before is still read.
+func (r *caller) giveUp() {
+	r.silent.Store(true)
+	_ = r.conn.CloseRead()
+	r.conn.SetWriteDeadline(time.Now()) // a long command may still be on its way
 }
 
 // interrupt tells the owner and sets a limit to how long it may go on.
@@ -101,6 +121,9 @@ func (r *caller) resize() {
 }
 
 func (r *caller) gone(ctx context.Context) error {
+	if r.silent.Load() && !r.started {
+		return ErrSilent
+	}
 	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), &GoneError{r.started, r.shown.Load(), r.took.Load()})
 	}
@@ -108,7 +131,7 @@ func (r *caller) gone(ctx context.Context) error {
 }
 
 // loop does what the owner says until it says exit.
-func (r *caller) loop(ctx context.Context) (int, error) {
+func (r *caller) loop(ctx context.Context, patience *time.Timer) (int, error) {
 	for {
 		k, body, err := r.w.receive()
 		if errors.Is(err, ErrProtocol) {
@@ -123,6 +146,7 @@ func (r *caller) loop(ctx context.Context) (int, error) {
 		switch k {
 		case kindStarted:
 			r.started = true
+			patience.Stop()
 		case kindOutput:
 			err = r.write(r.stdio.Stdout, body)
 		case kindError:

@@ -15,7 +15,8 @@
 //
 // # When the owner goes away
 //
-// Run returns ErrNoOwner when nobody listened, and a *GoneError when the owner
+// Run returns ErrNoOwner when nobody listened, ErrSilent when somebody does and
+// takes nothing (the owner may be stopped), and a *GoneError when the owner
 // died. GoneError.Started tells whether the owner may have begun: if not, the
 // caller takes the lock and runs the command itself. If it had begun, the
 // command's effects are unknown, as after a crash of the caller itself; a

@@ -3,7 +3,15 @@ package handover
 import (
 	"bytes"
 	"testing"
+	"time"
 )
+
+// SetStartTimeout changes how long the owner may be silent, for one test.
+func SetStartTimeout(t *testing.T, d time.Duration) {
+	before := startTimeout
+	startTimeout = d
+	t.Cleanup(func() { startTimeout = before })
+}
 
 // EncodeFrame is the first frame of a caller.
 func EncodeFrame(c Command) []byte {

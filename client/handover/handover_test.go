@@ -60,6 +60,10 @@ func handle(ctx context.Context, c handover.Command, s handover.Stdio) int {
 		fmt.Fprint(s.Stdout, <-s.Resized)
 	case "silent":
 		<-ctx.Done()
+	case "mark":
+		if os.WriteFile(c.Args[1], nil, 0o600) != nil {
+			return 1
+		}
 	case "exit":
 		return -3
 	}

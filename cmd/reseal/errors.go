@@ -128,7 +128,7 @@ var kinds = []kind{
 	{"rate", typed[*reseal.RateError](nil), "", "wait, and try again"},
 	{"clock", any_(reseal.ErrClock), "", "set the clock of this machine"},
 	{"other_server", any_(errOwnerServer), "", `end that process (a "watch", say), or use another --home`},
-	{"busy", any_(reseal.ErrBusy), "another process owns this home and does not take commands", "end it, or wait until it has ended"},
+	{"busy", any_(reseal.ErrBusy, handover.ErrSilent), "another process owns this home and does not take commands", `if it is stopped, let it go on ("fg"); else end it, or wait until it has ended`},
 	{"other_user", any_(handover.ErrPeer), "the process that owns this home belongs to another user", "use your own --home"},
 	{"version", any_(handover.ErrProtocol), "the process that owns this home is another version of the program", "end it first"},
 	{"newer", any_(reseal.ErrNewer, store.ErrNewer), "", "update reseal: nothing was changed"},

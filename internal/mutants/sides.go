@@ -25,6 +25,7 @@ var sides = []Mutant{
 	{"vault: goes on after a failed sync", "client/vault/commit.go", "// would prove nothing about this frame.\n\t\ts.broken = true", "// would prove nothing about this frame.", []string{"./client/vault"}},
 	{"vault: frames not chained", "client/vault/frame.go", "return append(append(make([]byte, 0, 56), f[:frameHeaderSize]...), c.last[:]...)", "return append(append(make([]byte, 0, 56), f[:frameHeaderSize]...), make([]byte, tagSize)...)", []string{"./client/vault"}},
 	{"vault: fixed nonce", "client/vault/frame.go", "if _, err := io.ReadFull(rand, f[12:24]); err != nil {", "if _, err := io.ReadFull(rand, make([]byte, 12)); err != nil {", []string{"./client/vault"}},
+	{"handover: runs what its caller has given up", "client/handover/owner.go", "if w.send(kindStarted, nil) != nil {\n\t\treturn\n\t}", "_ = w.send(kindStarted, nil)", []string{"./client/handover"}},
 
 	{"server: device list of any predecessor", "server/auth/device.go", "if l.List.Account != a.id || l.List.Version != a.list.List.Version+1 || l.List.Prev != a.list.Hash() {", "if l.List.Account != a.id || l.List.Version != a.list.List.Version+1 {", []string{"./server/auth"}},
 	{"server: device list by any key", "server/auth/device.go", "if _, err := identity.PinOf(a.list).Follow(l); err != nil || l.Rotation() {", "if false {", []string{"./server/auth"}},
