@@ -25,6 +25,9 @@ type machine struct {
 	url string
 	// addr is where the server listens, the same one after a restart.
 	addr string
+	// watch is told of every command that runs, unless it is nil, and what it
+	// returns is called at the command's end.
+	watch func(*os.Process) (ended func())
 
 	mu     sync.Mutex
 	server *exec.Cmd
@@ -113,6 +116,9 @@ func (m *machine) run(c *exec.Cmd) result {
 	if err := c.Start(); err != nil {
 		m.t.Errorf("%q: %v", c.Args, err)
 		return result{code: -1}
+	}
+	if m.watch != nil {
+		defer m.watch(c.Process)()
 	}
 	// One that hangs tells where.
 	hangs := time.AfterFunc(patience, func() { _ = c.Process.Signal(syscall.SIGQUIT) })
